@@ -1,0 +1,119 @@
+# Everything a developer or operator runs. Each target first installs what it needs.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+
+# The first Python on the path that is new enough.
+PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python3.14; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+HOST ?= 127.0.0.1
+PORT ?= 8000
+WORKERS ?= 2
+CLIENT ?= sandbox-ehr
+PYTEST ?=
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_REQUIRE_VIRTUALENV := 1
+
+# A stamp is named after what it stands for, so another lock file or project table installs anew.
+sum = $(shell cat $(1) 2>/dev/null | cksum | tr ' ' '-')
+RUNTIME := $(VENV)/installed-runtime-$(call sum,requirements/build.txt requirements/runtime.txt pyproject.toml)
+DEV := $(VENV)/installed-dev-$(call sum,requirements/build.txt requirements/dev.txt pyproject.toml)
+PIP := $(BIN)/python -m pip install --quiet
+
+UV := build/lock/bin/uv
+UV_VERSION := 0.13.9
+COMPILE := $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11
+
+# Whatever of these exists: together they run every branch of the two packages named below.
+BRANCH_TESTS := $(wildcard tests/unit/priorauth tests/unit/coverage tests/property/priorauth tests/property/coverage tests/integration/priorauth tests/integration/pas)
+
+.PHONY: help
+help: ## Say what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: install
+install: $(RUNTIME) $(DEV) ## Virtual environment with everything, hash-locked
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or later is needed and was not found" >&2; exit 1; }
+	@echo "making a virtual environment with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv $(VENV)
+
+$(RUNTIME): | $(BIN)/python
+	@echo "installing what the server needs (a minute, the first time)"
+	@$(PIP) --require-hashes -r requirements/build.txt -r requirements/runtime.txt
+	@$(PIP) --no-deps --no-build-isolation -e .
+	@rm -f $(VENV)/installed-runtime-* && touch $@
+
+$(DEV): $(RUNTIME)
+	@echo "installing what tests and checks need"
+	@$(PIP) --require-hashes -r requirements/dev.txt
+	@rm -f $(VENV)/installed-dev-* && touch $@
+
+.PHONY: serve
+serve: $(RUNTIME) ## Serve the sandbox (HOST=127.0.0.1 PORT=8000)
+	@WISER_MODE=$${WISER_MODE:-sandbox} $(BIN)/wiser-fhir serve --host $(HOST) --port $(PORT)
+
+.PHONY: token
+token: $(RUNTIME) ## Print a sandbox token (CLIENT=sandbox-ehr)
+	@WISER_MODE=sandbox $(BIN)/wiser-fhir token --client $(CLIENT)
+
+.PHONY: demo
+demo: $(RUNTIME) ## Send three requests through a sandbox and show what came of them
+	@WISER_MODE=sandbox $(BIN)/wiser-fhir demo
+
+.PHONY: test
+test: $(RUNTIME) $(DEV) branches ## Run every test (WORKERS=2 at a time)
+	@echo "running every test"
+	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup --requirements $(PYTEST)
+
+.PHONY: branches
+branches: $(RUNTIME) $(DEV)
+	@echo "running every branch of priorauth and coverage"
+	@$(BIN)/python -m pytest -q -n $(WORKERS) --cov=wiser_fhir.priorauth --cov=wiser_fhir.coverage \
+		--cov-branch --cov-report=term:skip-covered --cov-fail-under=100 $(BRANCH_TESTS)
+
+.PHONY: check
+check: $(RUNTIME) $(DEV) ## Lint, formatting, types, direction of imports
+	@echo "ruff check"; $(BIN)/ruff check --quiet .
+	@echo "ruff format"; $(BIN)/ruff format --quiet --check .
+	@echo "mypy --strict"; $(BIN)/mypy
+	@echo "lint-imports"; $(BIN)/lint-imports --no-logo
+
+.PHONY: bench
+bench: $(RUNTIME) $(DEV) ## Measure against the floors (15 minutes)
+	@$(BIN)/python -m bench
+
+.PHONY: oracle
+oracle: $(RUNTIME) $(DEV) ## Compare our validator with HL7's over everything (Java, Maven)
+	@command -v java >/dev/null && command -v mvn >/dev/null || { echo "java and mvn are needed" >&2; exit 1; }
+	@$(BIN)/python -m tests.oracle.agreement
+
+.PHONY: wheel
+wheel: $(RUNTIME) ## Build the wheel and try it in an environment of its own, as the Dockerfile does
+	@rm -rf build/wheel && mkdir -p build/wheel
+	@echo "building the wheel"; $(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir build/wheel .
+	@$(PYTHON) -m venv build/wheel/venv
+	@echo "installing it"; build/wheel/venv/bin/python -m pip install --quiet --require-hashes -r requirements/runtime.txt
+	@build/wheel/venv/bin/python -m pip install --quiet --no-deps build/wheel/*.whl
+	@cd build/wheel && venv/bin/wiser-fhir coverage check >/dev/null
+	@cd build/wheel && WISER_MODE=sandbox WISER_DATA_DIR=data venv/bin/wiser-fhir migrate
+
+.PHONY: docs
+docs: $(RUNTIME) ## Write the pages that are made from the code
+	@$(BIN)/python -c 'from wiser_fhir.settings import configuration_page as page; print(page(), end="")' > docs/configuration.md
+
+.PHONY: lock
+lock: $(UV) ## Renew the lock files
+	@$(COMPILE) pyproject.toml --output-file requirements/runtime.txt
+	@$(COMPILE) pyproject.toml --extra dev --constraint requirements/runtime.txt --output-file requirements/dev.txt
+	@$(COMPILE) requirements/build.in --constraint requirements/dev.txt --output-file requirements/build.txt
+
+$(UV):
+	@$(PYTHON) -m venv build/lock
+	@build/lock/bin/python -m pip install --quiet uv==$(UV_VERSION)
