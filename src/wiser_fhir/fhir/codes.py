@@ -1,0 +1,72 @@
+"""Canonicals and systems of the guides, each once."""
+
+from typing import Literal
+
+Line = Literal["2.2", "2.0"]
+"""A PAS line: `2.2` is PAS 2.2.1 under /fhir, `2.0` is PAS 2.0.1 under /v2.0/fhir."""
+
+LINES: tuple[Line, ...] = ("2.2", "2.0")
+
+CANONICAL_BASE: dict[Line, str] = {
+    "2.2": "https://wiser-fhir.example/fhir",
+    "2.0": "https://wiser-fhir.example/v2.0/fhir",
+}
+"""Base of our own Questionnaires and code systems. Never the host that serves them."""
+
+PAS = "http://hl7.org/fhir/us/davinci-pas/StructureDefinition/"
+PAS_TEMP_CODES = "http://hl7.org/fhir/us/davinci-pas/CodeSystem/PASTempCodes"
+
+REQUEST_BUNDLE = PAS + "profile-pas-request-bundle"
+RESPONSE_BUNDLE = PAS + "profile-pas-response-bundle"
+INQUIRY_BUNDLE = PAS + "profile-pas-inquiry-request-bundle"
+INQUIRY_RESPONSE_BUNDLE = PAS + "profile-pas-inquiry-response-bundle"
+CLAIM_UPDATE = PAS + "profile-claim-update"
+CLAIM_RESPONSE = PAS + "profile-claimresponse"
+CLAIM_INQUIRY_RESPONSE = PAS + "profile-claiminquiryresponse"
+
+ADMINISTRATION_REFERENCE_NUMBER = PAS + "extension-administrationReferenceNumber"
+AUTHORIZATION_NUMBER = PAS + "extension-authorizationNumber"
+CERTIFICATION_TYPE = PAS + "extension-certificationType"
+CLAIM_RESPONSE_REVIEWER = PAS + "extension-claimResponseReviewer"
+ERROR_FOLLOWUP_ACTION = PAS + "extension-errorFollowupAction"
+ERROR_PATH = PAS + "extension-errorPath"
+ITEM_PREAUTH_ISSUE_DATE = PAS + "extension-itemPreAuthIssueDate"
+ITEM_PREAUTH_PERIOD = PAS + "extension-itemPreAuthPeriod"
+ITEM_REQUESTED_SERVICE_DATE = PAS + "extension-itemRequestedServiceDate"
+INFO_CANCELLED = PAS + "modifierextension-infoCancelled"
+INFO_CHANGED = PAS + "extension-infoChanged"
+ITEM_TRACE_NUMBER = PAS + "extension-itemTraceNumber"
+LEVEL_OF_SERVICE = PAS + "extension-levelOfServiceCode"
+PRODUCT_OR_SERVICE_CODE_END = PAS + "extension-productOrServiceCodeEnd"
+REQUESTED_SERVICE = PAS + "extension-requestedService"
+REVIEW_ACTION = PAS + "extension-reviewAction"
+REVIEW_ACTION_CODE = PAS + "extension-reviewActionCode"
+TRANSMISSION_IDENTIFIERS = PAS + "extension-TransmissionIdentifiers"
+
+INFORMATION_ORIGIN = "http://hl7.org/fhir/us/davinci-dtr/StructureDefinition/information-origin"
+
+X12_ACTION = "https://codesystem.x12.org/005010/306"
+X12_CERTIFICATION_TYPE = "https://codesystem.x12.org/005010/1322"
+X12_FOLLOWUP_ACTION = "https://codesystem.x12.org/005010/889"
+X12_LEVEL_OF_SERVICE = "https://codesystem.x12.org/005010/1338"
+X12_REJECT_REASON = "https://codesystem.x12.org/005010/901"
+
+ADJUDICATION = "http://terminology.hl7.org/CodeSystem/adjudication"
+DATA_ABSENT_REASON = "http://terminology.hl7.org/CodeSystem/data-absent-reason"
+PROCESS_PRIORITY = "http://terminology.hl7.org/CodeSystem/processpriority"
+IDENTIFIER_TYPE = "http://terminology.hl7.org/CodeSystem/v2-0203"
+
+MBI = "http://hl7.org/fhir/sid/us-mbi"
+MBI_SYSTEMS = (
+    MBI,
+    "urn:oid:2.16.840.1.113883.4.927",
+    "http://terminology.hl7.org/NamingSystem/cmsMBI",
+)
+NPI = "http://hl7.org/fhir/sid/us-npi"
+NPI_SYSTEMS = (NPI, "urn:oid:2.16.840.1.113883.4.6")
+TIN = ("http://terminology.hl7.org/NamingSystem/USEIN", "urn:oid:2.16.840.1.113883.4.4")
+CCN = "urn:oid:2.16.840.1.113883.4.336"
+PLACE_OF_SERVICE = (
+    "https://www.cms.gov/Medicare/Coding/place-of-service-codes/Place_of_Service_Code_Set"
+)
+TYPE_OF_BILL = "https://www.nubc.org/CodeSystem/TypeOfBill"

@@ -1,0 +1,10 @@
+"""The two lines of the validator, loaded once."""
+
+import pytest
+
+from wiser_fhir.fhir.validation.validator import GuideValidator
+
+
+@pytest.fixture(scope="session")
+def validator() -> GuideValidator:
+    return GuideValidator.load("2.2")
