@@ -1,0 +1,93 @@
+"""The audit trail: who did what to whose data, kept even when the request is refused.
+
+An act's row is written in the act's own transaction, a refusal's in one of its own before the
+answer leaves. Rows hold ids and words of ours, never a name, a body or a token; a beneficiary is
+the keyed HMAC of the MBI.
+
+Source: 45 CFR 164.312(b).
+"""
+
+import hmac
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import orjson
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from wiser_fhir.db.engine import transaction
+
+_INSERT = text("""
+insert into audit_event
+    (organization_id, client_id, request_id, action, outcome, object_kind, object_id, patient,
+     detail)
+values (:organization_id, :client_id, :request_id, :action, :outcome, :object_kind, :object_id,
+    :patient, cast(:detail as jsonb))
+""")
+
+_NOT_A_WORD = re.compile("[^A-Za-z0-9._:/|@+-]")
+_LONGEST = 200
+
+Detail = Mapping[str, str | int | bool | None]
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRow:
+    """One event. `action` and `outcome` are words of ours such as `claim.submit`, `affirmed`."""
+
+    request_id: UUID
+    action: str
+    outcome: str
+    organization_id: UUID | None = None
+    client_id: UUID | None = None
+    object_kind: str | None = None
+    object_id: str | None = None
+    patient: bytes | None = None
+    detail: Detail = field(default_factory=dict)
+
+    def values(self) -> dict[str, Any]:
+        """The row as parameters of an insert; `detail` as JSON text."""
+        return {
+            "organization_id": self.organization_id,
+            "client_id": self.client_id,
+            "request_id": self.request_id,
+            "action": self.action,
+            "outcome": self.outcome,
+            "object_kind": self.object_kind,
+            "object_id": self.object_id,
+            "patient": self.patient,
+            "detail": orjson.dumps({k: _plain(v) for k, v in self.detail.items()}).decode(),
+        }
+
+
+def _plain(value: str | int | bool | None) -> str | int | bool | None:
+    """Text reduced to what no sentence about a person can be written in."""
+    return _NOT_A_WORD.sub("-", value)[:_LONGEST] if isinstance(value, str) else value
+
+
+async def write(db: AsyncConnection, row: AuditRow) -> None:
+    """Add a row inside the act's own transaction, which is the row's organization's or nobody's."""
+    await db.execute(_INSERT, row.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Recorder:
+    """Where refusals are recorded, and how a beneficiary is named in the trail."""
+
+    engine: AsyncEngine
+    key: bytes = field(repr=False)
+
+    def patient(self, mbi: str | None) -> bytes | None:
+        """What stands for a beneficiary: HMAC-SHA256 of the MBI as the case keeps it."""
+        return hmac.digest(self.key, mbi.encode(), "sha256") if mbi else None
+
+    async def record(self, row: AuditRow) -> None:
+        """Write a row in a transaction of its own. Whoever calls lets a failure stop the answer.
+
+        Raises Unavailable.
+        """
+        async with transaction(self.engine, row.organization_id) as db:
+            await write(db, row)

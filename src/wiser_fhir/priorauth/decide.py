@@ -1,0 +1,171 @@
+"""From a submission to a case, in memory: pure, but for the numbers it is handed."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from wiser_fhir.clock import business_date
+from wiser_fhir.coverage.catalogue import Catalogue
+from wiser_fhir.coverage.requested import Code
+from wiser_fhir.priorauth.assess import assess
+from wiser_fhir.priorauth.models import (
+    Assessment,
+    CaseItem,
+    CaseStatus,
+    ClassifiedItem,
+    Dismissal,
+    ItemRole,
+    ItemStatus,
+    PriorAuthorization,
+    Recommendation,
+    RequestedItem,
+    Submission,
+)
+from wiser_fhir.priorauth.numbers import UtnSource, new_reference, time_ordered_uuid
+from wiser_fhir.priorauth.registry import Registry
+from wiser_fhir.priorauth.rules import decide_by, last_valid_day
+from wiser_fhir.priorauth.scope import ScopeResult, scope
+
+_NOTES = {
+    ItemRole.ASSOCIATED: "Follows the primary service; needs no request of its own.",
+    ItemRole.NOT_WISER: "Not a WISeR service: no prior authorization is needed here.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the operator decided. `served_states` are those whose requests this participant takes.
+
+    `auto_affirm` lets software affirm; `require_reviewed` keeps it from doing so by a rule file no
+    clinician has put a name to.
+    """
+
+    served_states: frozenset[str]
+    auto_affirm: bool
+    require_reviewed: bool
+
+
+@dataclass(frozen=True)
+class Decider:
+    """Decides requests by the catalogue, the registry and the operator's policy."""
+
+    catalogue: Catalogue
+    registry: Registry
+    policy: Policy
+    utn_source: UtnSource
+
+    def decide(self, submission: Submission, now: datetime) -> PriorAuthorization:
+        """The case a submission becomes: dismissed, affirmed, or in review. Nothing else can be.
+
+        Source: WISeR Operational Guide 6.0, 4.1.
+        """
+        found = scope(
+            submission,
+            self.catalogue,
+            self.registry,
+            served_states=self.policy.served_states,
+            on=business_date(submission.received_at),
+        )
+        if isinstance(found, Dismissal):
+            return self.dismissed(submission, found, now)
+        assessment = assess(
+            found.rules,
+            submission,
+            self.catalogue,
+            findings=found.findings,
+            auto_affirm=self.policy.auto_affirm,
+            require_reviewed=self.policy.require_reviewed,
+        )
+        if assessment.recommendation is Recommendation.AFFIRM:
+            return self._affirmed(submission, found, assessment, now)
+        return self._in_review(submission, found, assessment)
+
+    def dismissed(
+        self, submission: Submission, dismissal: Dismissal, now: datetime
+    ) -> PriorAuthorization:
+        """A case closed without medical review."""
+        return PriorAuthorization(
+            id=time_ordered_uuid(),
+            organization_id=submission.organization_id,
+            status=CaseStatus.DISMISSED,
+            reference=new_reference(),
+            received_at=submission.received_at,
+            decide_by=None,
+            expedited=False,
+            items=tuple(_dismissed_item(item) for item in submission.items),
+            dismissal=dismissal,
+            decided_at=now,
+        )
+
+    def _affirmed(
+        self,
+        submission: Submission,
+        found: ScopeResult,
+        assessment: Assessment,
+        now: datetime,
+    ) -> PriorAuthorization:
+        decided_on = business_date(now)
+        valid_days = self.catalogue.process.timeframes.validity_days
+        site = next((i.item.site for i in found.items if i.item.site), None)
+        return PriorAuthorization(
+            id=time_ordered_uuid(),
+            organization_id=submission.organization_id,
+            status=CaseStatus.AFFIRMED,
+            reference=new_reference(),
+            received_at=submission.received_at,
+            decide_by=self._deadline(submission),
+            expedited=submission.expedite_requested,
+            items=tuple(_item(i, ItemStatus.AFFIRMED) for i in found.items),
+            service=found.rules.slug,
+            rules=found.rules.version,
+            assessment=assessment,
+            decided_at=now,
+            utn=self.utn_source.new(site),
+            valid_from=decided_on,
+            valid_until=last_valid_day(decided_on, valid_days),
+        )
+
+    def _in_review(
+        self, submission: Submission, found: ScopeResult, assessment: Assessment
+    ) -> PriorAuthorization:
+        return PriorAuthorization(
+            id=time_ordered_uuid(),
+            organization_id=submission.organization_id,
+            status=CaseStatus.IN_REVIEW,
+            reference=new_reference(),
+            received_at=submission.received_at,
+            decide_by=self._deadline(submission),
+            expedited=submission.expedite_requested,
+            items=tuple(_item(i, ItemStatus.PENDED) for i in found.items),
+            service=found.rules.slug,
+            rules=found.rules.version,
+            assessment=assessment,
+        )
+
+    def _deadline(self, submission: Submission) -> datetime:
+        """The expedited clock runs from the asking: whether the risk is real a person says later,
+        and may only give time back. Source: WISeR Operational Guide 6.0, 4.2.2."""
+        timeframes = self.catalogue.process.timeframes
+        return decide_by(submission.received_at, submission.expedite_requested, timeframes)
+
+
+def _item(classified: ClassifiedItem, status: ItemStatus) -> CaseItem:
+    """A line with the status of the decision, where the decision is about it."""
+    note = _NOTES.get(classified.role)
+    return CaseItem(
+        sequence=classified.item.sequence,
+        code=classified.code,
+        role=classified.role,
+        status=ItemStatus.NOT_APPLICABLE if note else status,
+        date_of_service=classified.item.service.date_of_service,
+        note=note,
+    )
+
+
+def _dismissed_item(item: RequestedItem) -> CaseItem:
+    return CaseItem(
+        sequence=item.sequence,
+        code=item.service.codes[0] if item.service.codes else Code("", ""),
+        role=ItemRole.NOT_WISER,
+        status=ItemStatus.NOT_APPLICABLE,
+        date_of_service=item.service.date_of_service,
+    )

@@ -1,0 +1,294 @@
+"""The plain values of the core: a request as understood, and the case it becomes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from enum import StrEnum
+from uuid import UUID
+
+from wiser_fhir.coverage.requested import Code, RequestedService
+
+AnswerValue = bool | int | Decimal | str | date | tuple[str, ...]
+
+
+class PartyRole(StrEnum):
+    """What somebody is to a request."""
+
+    REQUESTER = "requester"
+    ORDERING = "ordering"
+    RENDERING = "rendering"
+    FACILITY = "facility"
+
+
+class CoverageKind(StrEnum):
+    """Whose insurance the focal Coverage is, as far as the request says."""
+
+    ORIGINAL_MEDICARE = "original-medicare"
+    MEDICARE_ADVANTAGE = "medicare-advantage"
+    MEDICAID = "medicaid"
+    RAILROAD = "railroad"
+    UNKNOWN = "unknown"
+
+
+class RequestKind(StrEnum):
+    """What a submission asks for."""
+
+    INITIAL = "initial"
+    RESUBMISSION = "resubmission"
+
+
+class SiteKind(StrEnum):
+    """Which code set names a place of service."""
+
+    PLACE_OF_SERVICE = "place-of-service"
+    BILL_TYPE = "bill-type"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Identifier:
+    """A business identifier."""
+
+    system: str | None
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Party:
+    """A provider in its role. Identifiers as sent, unchecked; None where the request is silent."""
+
+    role: PartyRole
+    name: str | None = None
+    npi: str | None = None
+    tin: str | None = None
+    ccn: str | None = None
+    ptan: str | None = None
+    state: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Beneficiary:
+    """The person the service is for. `mbi` as sent, trimmed and upper-cased, dashes removed."""
+
+    mbi: str | None
+    family: str | None
+    given: str | None
+    birth_date: date | None
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where a service is delivered: a place of service (`11`) or a type of bill (`13X`)."""
+
+    kind: SiteKind
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class RequestedItem:
+    """One line of a request. `sequence` traces it through every answer."""
+
+    sequence: int
+    service: RequestedService
+    service_end: date | None = None
+    modifiers: tuple[str, ...] = ()
+    revenue_code: str | None = None
+    site: Site | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One answer of a form. `by_software` when the form says that software filled or changed it."""
+
+    value: AnswerValue
+    by_software: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CompletedForm:
+    """A QuestionnaireResponse as read. `answers` by question id (linkId).
+
+    `questionnaire` is the canonical without its version, `version` what stood behind the bar.
+    """
+
+    questionnaire: str | None
+    version: str | None
+    completed: bool
+    about_the_patient: bool
+    authored: datetime | None
+    answers: Mapping[str, Answer]
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A clinical document or result that came with a request; its bytes are in the request's.
+
+    `kind` is the FHIR resource type, `reference` its fullUrl, `size` the decoded bytes of its data.
+    """
+
+    kind: str
+    reference: str
+    content_type: str | None
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A prior-authorization request, whichever door it came in by.
+
+    `evidence` counts what the request carries of clinical documents and results: DocumentReferences
+    with data, DiagnosticReports, Observations, Procedures. `doubts` are contradictions in the
+    request that a person has to look at, in plain words. `previous_utn` is set on a resubmission.
+    """
+
+    organization_id: UUID
+    identifier: Identifier
+    trace: Identifier
+    kind: RequestKind
+    received_at: datetime
+    expedite_requested: bool
+    beneficiary: Beneficiary
+    coverage: CoverageKind
+    parties: tuple[Party, ...]
+    diagnoses: tuple[str, ...]
+    items: tuple[RequestedItem, ...]
+    forms: tuple[CompletedForm, ...]
+    evidence: int
+    doubts: tuple[str, ...] = ()
+    documents: tuple[Document, ...] = ()
+    previous_utn: str | None = None
+
+
+class DismissalReason(StrEnum):
+    """Why a request is closed without medical review. Source: WISeR Operational Guide 6.0, 4.1."""
+
+    WRONG_PARTICIPANT_OR_MAC = "wrong-participant-or-mac"
+    NON_WISER_SERVICE = "non-wiser-service"
+    MEDICARE_ADVANTAGE_OR_MEDICAID = "medicare-advantage-or-medicaid"
+    INVALID_BENEFICIARY = "invalid-missing-or-deceased-mbi-or-name"
+    INVALID_BILLING_INFORMATION = "invalid-or-missing-billing-information"
+    INELIGIBLE_PROVIDER = "ineligible-provider"
+    EXEMPT_PROVIDER = "exempt-provider"
+    DUPLICATE = "duplicate-before-determination"
+
+
+@dataclass(frozen=True, slots=True)
+class Dismissal:
+    """An administrative end, not a denial. `detail` tells the provider what to do, in our words."""
+
+    reason: DismissalReason
+    detail: str
+
+
+class FindingStatus(StrEnum):
+    """How one criterion stands."""
+
+    MET = "met"
+    UNMET = "unmet"
+    UNANSWERED = "unanswered"
+    NEEDS_JUDGEMENT = "needs-judgement"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One criterion and how it stands. `criterion` is a question id, or the name of a gate."""
+
+    criterion: str
+    status: FindingStatus
+    text: str
+
+
+class Recommendation(StrEnum):
+    """All that software may conclude. There is no third value: only a clinician non-affirms.
+
+    Source: WISeR Operational Guide 6.0, 4.1.2.
+    """
+
+    AFFIRM = "affirm"
+    REVIEW = "review"
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """What the rules say of a request, with a finding for every criterion looked at."""
+
+    recommendation: Recommendation
+    findings: tuple[Finding, ...]
+
+
+class ItemRole(StrEnum):
+    """What a requested line is to WISeR."""
+
+    PRIMARY = "primary"
+    ADD_ON = "add-on"
+    ASSOCIATED = "associated"
+    NOT_WISER = "not-wiser"
+
+
+class ItemStatus(StrEnum):
+    """Where one line of a case stands."""
+
+    PENDED = "pended"
+    AFFIRMED = "affirmed"
+    NON_AFFIRMED = "non-affirmed"
+    NOT_APPLICABLE = "not-applicable"
+    CANCELLED = "cancelled"
+
+
+class CaseStatus(StrEnum):
+    """Where a case stands."""
+
+    DISMISSED = "dismissed"
+    IN_REVIEW = "in-review"
+    AFFIRMED = "affirmed"
+    PARTIALLY_AFFIRMED = "partially-affirmed"
+    NON_AFFIRMED = "non-affirmed"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class ClassifiedItem:
+    """A requested line and what it is to the service asked for. `code` is the coding that told."""
+
+    item: RequestedItem
+    role: ItemRole
+    code: Code
+
+
+@dataclass(frozen=True, slots=True)
+class CaseItem:
+    """One line of a case."""
+
+    sequence: int
+    code: Code
+    role: ItemRole
+    status: ItemStatus
+    date_of_service: date | None
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PriorAuthorization:
+    """A case. `reference` is our number while it is pended; `utn` None until one is assigned.
+
+    `valid_from` and `valid_until` are both included. `rules` names the rule file that decided.
+    """
+
+    id: UUID
+    organization_id: UUID
+    status: CaseStatus
+    reference: str
+    received_at: datetime
+    decide_by: datetime | None
+    expedited: bool
+    items: tuple[CaseItem, ...]
+    service: str | None = None
+    rules: str | None = None
+    assessment: Assessment | None = None
+    dismissal: Dismissal | None = None
+    decided_at: datetime | None = None
+    utn: str | None = None
+    valid_from: date | None = None
+    valid_until: date | None = None
+    reviewed_by_person: bool = False

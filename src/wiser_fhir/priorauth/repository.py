@@ -1,0 +1,388 @@
+"""Cases as stored: the one hot write, the answer already given, and reading cases back."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from datetime import date
+from enum import StrEnum
+from functools import cache
+from hashlib import sha256
+from operator import attrgetter
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+from sqlalchemy import ColumnElement, RowMapping, and_, bindparam, func, or_, select, text, union
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from wiser_fhir.audit.recorder import AuditRow
+from wiser_fhir.db.base import case_item, case_party, determination, message, prior_auth_case, utn
+from wiser_fhir.db.bodies import restored
+from wiser_fhir.db.engine import enter, raw_connection, raw_transaction
+from wiser_fhir.errors import NotFound
+from wiser_fhir.priorauth.inquiry import Inquiry, ItemExample
+from wiser_fhir.priorauth.models import Identifier, PartyRole, PriorAuthorization
+from wiser_fhir.priorauth.rows import (
+    DocumentFacts,
+    SubmissionWrite,
+    case_from,
+    identifier_key,
+    submission_write,
+)
+
+__all__ = [
+    "Cases",
+    "DocumentFacts",
+    "NumberTaken",
+    "PriorAuthRepository",
+    "StoredAnswer",
+    "StoredCase",
+    "SubmissionWrite",
+    "SubmitOutcome",
+    "SubmitResult",
+    "submission_write",
+]
+
+MOST_FOUND = 50
+
+_NUMBERS = {"pk_utn", "uq_prior_auth_case_reference"}
+
+
+class NumberTaken(Exception):
+    """The UTN or the reference number was given before: decide again with new ones."""
+
+
+class SubmitResult(StrEnum):
+    """How a submission ended."""
+
+    STORED = "stored"
+    REPLAYED = "replayed"
+    CONFLICT = "conflict"
+    TWIN = "twin"
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitOutcome:
+    """STORED: written. REPLAYED: came before, `answer` is what was answered then.
+
+    CONFLICT: the identifier came before with other bytes. TWIN: another request for the same is
+    undecided. Nothing is written of the last two.
+    """
+
+    result: SubmitResult
+    answer: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAnswer:
+    """What was answered to an identifier, and the SHA-256 and line of what had been asked."""
+
+    request_sha256: bytes
+    case_id: UUID
+    body: bytes
+    line: str
+
+    def to_same_bytes(self, request_body: bytes) -> bool:
+        """Whether this request is that one, byte for byte."""
+        return sha256(request_body).digest() == self.request_sha256
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCase:
+    """A case with what an answer is rendered from: the line it came by and the bytes received."""
+
+    case: PriorAuthorization
+    line: str
+    request_body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PriorAuthRepository:
+    """The hot path, each method one transaction of its own on asyncpg."""
+
+    engine: AsyncEngine
+
+    async def answered(self, organization_id: UUID, identifier: Identifier) -> StoredAnswer | None:
+        """What was answered when this identifier came before: asked before anything is decided.
+
+        Raises Unavailable.
+        """
+        async with raw_connection(self.engine) as connection:
+            row = await connection.fetchrow(
+                "select * from submission_answer($1, $2, $3)",
+                organization_id,
+                *(identifier_key(identifier.system), identifier_key(identifier.value)),
+            )
+        return _stored_answer(row)
+
+    async def submit(self, write: SubmissionWrite) -> SubmitOutcome:
+        """Write a decided submission, all of it or nothing. A replay leaves its own audit row.
+
+        Two requests about one beneficiary take turns, so that neither overlooks the other.
+        Raises NumberTaken, Unavailable.
+        """
+        try:
+            async with raw_transaction(
+                self.engine, write.organization_id, lock=_turn(write)
+            ) as connection:
+                row = await connection.fetchrow(_submit_sql(), *_parameters(write))
+                if row["twin"]:
+                    raise _TwinOpen
+                if row["fresh"]:
+                    return SubmitOutcome(SubmitResult.STORED)
+                return await _replay(connection, write)
+        except _TwinOpen:
+            return SubmitOutcome(SubmitResult.TWIN)
+        except asyncpg.UniqueViolationError as error:
+            if error.constraint_name in _NUMBERS:
+                raise NumberTaken from error
+            raise
+
+
+@dataclass(frozen=True, slots=True)
+class Cases:
+    """Cases read inside a transaction of one organization (`db.engine.transaction`).
+
+    Never commits.
+    """
+
+    connection: AsyncConnection
+
+    async def by_id(self, case_id: UUID) -> StoredCase:
+        """One of the organization's own cases. Raises NotFound."""
+        found = await self.load([case_id])
+        if not found:
+            raise NotFound("ClaimResponse")
+        return found[0]
+
+    async def response_body(self, case_id: UUID) -> bytes:
+        """The latest answer about a case, byte for byte. Raises NotFound."""
+        query = (
+            select(message.c.body)
+            .join(prior_auth_case, _same_message(prior_auth_case.c.answer_message_id))
+            .where(prior_auth_case.c.id == case_id)
+        )
+        body = (await self.connection.execute(query)).scalar_one_or_none()
+        if body is None:
+            raise NotFound("ClaimResponse")
+        return restored(body)
+
+    async def load(self, case_ids: Sequence[UUID]) -> list[StoredCase]:
+        """The cases with these ids that the organization may see, in the order of the ids."""
+        if not case_ids:
+            return []
+        cases = {
+            row["id"]: row
+            for row in (await self.connection.execute(_CASES, {"ids": case_ids})).mappings()
+        }
+        items: dict[UUID, list[RowMapping]] = {case_id: [] for case_id in cases}
+        for row in (await self.connection.execute(_ITEMS, {"ids": list(cases)})).mappings():
+            items[row["case_id"]].append(row)
+        return [
+            StoredCase(
+                case=case_from(cases[case_id], items[case_id]),
+                line=cases[case_id]["line"],
+                request_body=restored(cases[case_id]["body"]),
+            )
+            for case_id in case_ids
+            if case_id in cases
+        ]
+
+    async def inquire(
+        self, organization_id: UUID, inquiry: Inquiry, at_most: int = MOST_FOUND
+    ) -> list[StoredCase]:
+        """The organization's own cases that look like the inquiry, the latest received first.
+
+        A number finds the case it belongs or belonged to, so a superseded one finds the present
+        state. Without a member nothing is found.
+        Source: PAS 2.2.1 §spec-46 to §spec-48.
+        """
+        if inquiry.mbi is None:
+            return []
+        query = (
+            select(prior_auth_case.c.id)
+            .where(
+                prior_auth_case.c.organization_id == organization_id,
+                prior_auth_case.c.mbi == inquiry.mbi,
+                *_filters(inquiry),
+            )
+            .order_by(prior_auth_case.c.received_at.desc(), prior_auth_case.c.id.desc())
+            .limit(at_most)
+        )
+        return await self.load((await self.connection.execute(query)).scalars().all())
+
+    async def inquire_by_others(
+        self, inquiry: Inquiry, audit: AuditRow, at_most: int = MOST_FOUND
+    ) -> list[StoredCase]:
+        """Cases that other organizations sent and a provider of this one orders or renders.
+
+        Matched by member id and NPI; of the inquiry's NPIs only those count that the organization
+        acts for. The transaction sees each case as its sender does, then is the organization's
+        again. Leaves an audit row. Source: PAS 2.2.1 §spec-52, §spec-53.
+        """
+        rows = (await self.connection.execute(_BY_OTHERS, _gate(inquiry, audit, at_most))).all()
+        asking = await self.connection.scalar(text("select current_setting('app.organization')"))
+        found = []
+        for sender, case_id in rows:
+            await enter(self.connection, sender)
+            found += await self.load([case_id])
+        await enter(self.connection, UUID(asking))
+        return found
+
+
+class _TwinOpen(Exception):
+    """Takes the way out of a transaction that rolls it back."""
+
+
+async def _replay(connection: asyncpg.Connection, write: SubmissionWrite) -> SubmitOutcome:
+    """The answer given before. A new statement sees what a concurrent twin has just committed."""
+    stored = _stored_answer(
+        await connection.fetchrow(
+            "select * from submission_answer($1, $2, $3)",
+            *(write.organization_id, write.identifier_system, write.identifier_value),
+        )
+    )
+    same = stored is not None and stored.request_sha256 == write.request_sha256
+    if stored is None or not same or stored.line != write.line:
+        return SubmitOutcome(SubmitResult.CONFLICT)
+    await connection.execute(
+        "insert into audit_event (organization_id, client_id, request_id, action, outcome,"
+        " object_kind, object_id, patient) values ($1, $2, $3, $4, $5, $6, $7, $8)",
+        *(write.organization_id, write.client_id, write.request_id, write.audit_action),
+        *("replayed", "prior-auth-case", str(stored.case_id), write.patient),
+    )
+    return SubmitOutcome(SubmitResult.REPLAYED, stored.body)
+
+
+def _stored_answer(row: Any) -> StoredAnswer | None:
+    if row is None:
+        return None
+    return StoredAnswer(row["request_sha256"], row["case_id"], restored(row["body"]), row["line"])
+
+
+def _turn(write: SubmissionWrite) -> int | None:
+    """The lock of one beneficiary's requests, as a signed 64-bit number."""
+    if not write.check_twin or write.mbi is None:
+        return None
+    return int.from_bytes(sha256(write.mbi.encode()).digest()[:8], signed=True)
+
+
+@cache
+def _submit_sql() -> str:
+    """`submit.sql` with its names numbered in the order of SubmissionWrite's fields."""
+    numbers = {field.name: n for n, field in enumerate(fields(SubmissionWrite), start=1)}
+    named = (Path(__file__).parent / "sql" / "submit.sql").read_text()
+    code = "\n".join(line for line in named.splitlines() if not line.startswith("--"))
+    return re.sub(r"(?<!:):([a-z_0-9]+)", lambda name: f"${numbers[name[1]]}", code)
+
+
+_parameters = attrgetter(*(field.name for field in fields(SubmissionWrite)))
+
+
+def _same_message(column: ColumnElement[Any]) -> ColumnElement[bool]:
+    return and_(
+        message.c.organization_id == prior_auth_case.c.organization_id, message.c.id == column
+    )
+
+
+def _of_case(table: Any) -> ColumnElement[bool]:
+    return and_(
+        table.c.organization_id == prior_auth_case.c.organization_id,
+        table.c.case_id == prior_auth_case.c.id,
+    )
+
+
+_BY_PERSON = (
+    select(determination.c.case_id)
+    .where(
+        _of_case(determination),
+        determination.c.revision == prior_auth_case.c.revision,
+        determination.c.decided_by == "clinician",
+    )
+    .exists()
+)
+_CASES = (
+    select(prior_auth_case, utn.c.utn, message.c.body, _BY_PERSON.label("reviewed_by_person"))
+    .join(message, _same_message(prior_auth_case.c.request_message_id))
+    .outerjoin(utn, and_(_of_case(utn), utn.c.revision == prior_auth_case.c.revision))
+    .where(prior_auth_case.c.id.in_(bindparam("ids", expanding=True)))
+)
+_ITEMS = (
+    select(case_item)
+    .where(case_item.c.case_id.in_(bindparam("ids", expanding=True)))
+    .order_by(case_item.c.case_id, case_item.c.sequence)
+)
+_BY_OTHERS = text(
+    "select organization_id, case_id from gate.inquire_by_others(:member, :npis, :numbers,"
+    " :examples, :at_most, :request_id, :client_id, :patient)"
+).bindparams(bindparam("examples", type_=JSONB(none_as_null=True)))
+
+
+def _filters(inquiry: Inquiry) -> list[ColumnElement[bool]]:
+    filters: list[ColumnElement[bool]] = []
+    if inquiry.references or inquiry.utns:
+        filters.append(prior_auth_case.c.id.in_(_numbered(inquiry)))
+    elif inquiry.requester_npi is not None:
+        filters.append(
+            select(case_party.c.case_id)
+            .where(
+                _of_case(case_party),
+                case_party.c.role == PartyRole.REQUESTER,
+                case_party.c.npi == inquiry.requester_npi,
+            )
+            .exists()
+        )
+    if inquiry.items:
+        like = or_(*(_like(example) for example in inquiry.items))
+        filters.append(select(case_item.c.case_id).where(_of_case(case_item), like).exists())
+    return filters
+
+
+def _numbered(inquiry: Inquiry) -> Any:
+    return union(
+        select(prior_auth_case.c.id).where(prior_auth_case.c.reference.in_(inquiry.references)),
+        select(utn.c.case_id).where(utn.c.utn.in_(inquiry.utns)),
+    )
+
+
+def _like(example: ItemExample) -> ColumnElement[bool]:
+    """An item that looks like the example; one without a date is within any dates."""
+    day = case_item.c.service_date
+    conditions = [case_item.c.sequence > 0]
+    if example.codes:
+        conditions.append(case_item.c.code.in_(example.codes))
+    if example.status is not None:
+        conditions.append(case_item.c.status == example.status)
+    if example.starts is not None:
+        conditions.append(func.coalesce(day, example.starts) >= example.starts)
+    if example.ends is not None:
+        conditions.append(func.coalesce(day, example.ends) <= example.ends)
+    return and_(*conditions)
+
+
+def _gate(inquiry: Inquiry, audit: AuditRow, at_most: int) -> dict[str, Any]:
+    return {
+        "member": inquiry.mbi,
+        "npis": list(inquiry.provider_npis),
+        "numbers": [*inquiry.references, *inquiry.utns] or None,
+        "examples": [_example(each) for each in inquiry.items] or None,
+        "at_most": at_most,
+        "request_id": audit.request_id,
+        "client_id": audit.client_id,
+        "patient": audit.patient,
+    }
+
+
+def _example(example: ItemExample) -> dict[str, Any]:
+    return {
+        "codes": list(example.codes) or None,
+        "starts": _iso(example.starts),
+        "ends": _iso(example.ends),
+        "status": example.status,
+    }
+
+
+def _iso(day: date | None) -> str | None:
+    return day.isoformat() if day is not None else None

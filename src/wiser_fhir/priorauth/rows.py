@@ -1,0 +1,325 @@
+"""A submission and its case as the rows they become, and a case read back from its rows."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from hashlib import sha256
+from typing import Any
+from uuid import UUID
+
+import orjson
+from sqlalchemy import RowMapping
+
+from wiser_fhir.audit.recorder import AuditRow
+from wiser_fhir.coverage.requested import Code
+from wiser_fhir.db.bodies import compressed
+from wiser_fhir.priorauth.models import (
+    Assessment,
+    CaseItem,
+    CaseStatus,
+    Dismissal,
+    DismissalReason,
+    Finding,
+    FindingStatus,
+    ItemRole,
+    ItemStatus,
+    Party,
+    PartyRole,
+    PriorAuthorization,
+    Recommendation,
+    RequestKind,
+    Submission,
+)
+from wiser_fhir.priorauth.numbers import time_ordered_uuid
+
+_DECIDED = (ItemStatus.AFFIRMED, ItemStatus.NON_AFFIRMED)
+_LONGEST_KEY = 500  # characters of at most four bytes; a b-tree entry has room for 2,700 bytes
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentFacts:
+    """What came with a request, described; the document itself is in the stored body."""
+
+    kind: str
+    title: str | None = None
+    content_type: str | None = None
+    size: int | None = None
+    sha256: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SubmissionWrite:
+    """All the rows of one new submission: the fields are the parameters of `sql/submit.sql`.
+
+    `item_*`, `party_*`, `decided_*` and `document_*` are columns: one entry per row.
+    """
+
+    organization_id: UUID
+    case_id: UUID
+    identifier_system: str
+    identifier_value: str
+    line: str
+    received_at: datetime
+    answered_at: datetime
+    check_twin: bool
+    twin_npis: list[str]
+    request_message_id: UUID
+    request_body: bytes
+    request_sha256: bytes
+    request_length: int
+    answer_id: UUID
+    answer_body: bytes
+    answer_sha256: bytes
+    answer_length: int
+    kind: str
+    status: str
+    reference: str
+    service: str | None
+    rules: str | None
+    decide_by: datetime | None
+    expedite_requested: bool
+    expedited: bool
+    mbi: str | None
+    family: str | None
+    given: str | None
+    birth_date: date | None
+    state: str | None
+    coverage: str
+    trace_system: str | None
+    trace_value: str
+    previous_utn: str | None
+    assessment: str | None
+    findings: str | None
+    dismissal_reason: str | None
+    dismissal_detail: str | None
+    decided_at: datetime | None
+    valid_from: date | None
+    valid_until: date | None
+    utn: str | None
+    utn_source: str
+    item_sequence: list[int]
+    item_system: list[str]
+    item_code: list[str]
+    item_role: list[str]
+    item_status: list[str]
+    item_date: list[date | None]
+    item_end: list[date | None]
+    item_quantity: list[Decimal | None]
+    item_note: list[str | None]
+    party_role: list[str]
+    party_npi: list[str | None]
+    party_tin: list[str | None]
+    party_ccn: list[str | None]
+    party_ptan: list[str | None]
+    party_name: list[str | None]
+    party_state: list[str | None]
+    decided_sequence: list[int]
+    decided_outcome: list[str]
+    document_kind: list[str]
+    document_title: list[str | None]
+    document_content_type: list[str | None]
+    document_size: list[int | None]
+    document_sha256: list[bytes | None]
+    notification_id: UUID
+    request_id: UUID
+    client_id: UUID | None
+    patient: bytes | None
+    audit_action: str
+    audit_outcome: str
+    audit_object_kind: str | None
+    audit_object_id: str | None
+    audit_detail: str
+
+
+def submission_write(
+    case: PriorAuthorization,
+    submission: Submission,
+    *,
+    line: str,
+    request_body: bytes,
+    answer: bytes,
+    answered_at: datetime,
+    audit: AuditRow,
+    documents: Sequence[DocumentFacts] = (),
+    utn_source: str = "local",
+) -> SubmissionWrite:
+    """The rows of a case as decided by software. `request_body` and `answer` are the wire's bytes.
+
+    A resubmission is no duplicate, and a dismissed request is not asked again.
+    """
+    dismissed = case.dismissal
+    audited = audit.values()
+    return SubmissionWrite(
+        organization_id=case.organization_id,
+        case_id=case.id,
+        identifier_system=identifier_key(submission.identifier.system),
+        identifier_value=identifier_key(submission.identifier.value),
+        line=line,
+        received_at=case.received_at,
+        answered_at=answered_at,
+        check_twin=dismissed is None and submission.kind is RequestKind.INITIAL,
+        twin_npis=_npis(submission.parties),
+        request_message_id=time_ordered_uuid(),
+        request_body=compressed(request_body),
+        request_sha256=sha256(request_body).digest(),
+        request_length=len(request_body),
+        answer_id=time_ordered_uuid(),
+        answer_body=compressed(answer),
+        answer_sha256=sha256(answer).digest(),
+        answer_length=len(answer),
+        kind=submission.kind,
+        status=case.status,
+        reference=case.reference,
+        service=case.service,
+        rules=case.rules,
+        decide_by=case.decide_by,
+        expedite_requested=submission.expedite_requested,
+        expedited=case.expedited,
+        mbi=_indexed_mbi(submission.beneficiary.mbi),
+        family=submission.beneficiary.family,
+        given=submission.beneficiary.given,
+        birth_date=submission.beneficiary.birth_date,
+        state=next((i.service.state for i in submission.items if i.service.state), None),
+        coverage=submission.coverage,
+        trace_system=submission.trace.system,
+        trace_value=submission.trace.value,
+        previous_utn=submission.previous_utn,
+        assessment=_assessment_json(case.assessment),
+        findings=_findings_json(case.assessment),
+        dismissal_reason=dismissed.reason if dismissed else None,
+        dismissal_detail=dismissed.detail if dismissed else None,
+        decided_at=case.decided_at,
+        valid_from=case.valid_from,
+        valid_until=case.valid_until,
+        utn=case.utn,
+        utn_source=utn_source,
+        **_item_columns(case, submission),
+        **_party_columns(submission.parties),
+        **_document_columns(documents),
+        notification_id=time_ordered_uuid(),
+        request_id=audit.request_id,
+        client_id=audit.client_id,
+        patient=audit.patient,
+        audit_action=audit.action,
+        audit_outcome=audit.outcome,
+        audit_object_kind=audit.object_kind,
+        audit_object_id=audit.object_id,
+        audit_detail=audited["detail"],
+    )
+
+
+def identifier_key(part: str | None) -> str:
+    """A part of an identifier as the database keys it: itself, or its hash where it is very long.
+
+    FHIR lets a string be a megabyte long, an index does not.
+    """
+    text = part or ""
+    if len(text) <= _LONGEST_KEY:
+        return text
+    return f"sha256:{sha256(text.encode()).hexdigest()}"
+
+
+def _indexed_mbi(mbi: str | None) -> str | None:
+    """What is far too long to be a member number finds no case; the request has it in full."""
+    return mbi if mbi is not None and len(mbi) <= _LONGEST_KEY else None
+
+
+def case_from(case: RowMapping, items: Iterable[RowMapping]) -> PriorAuthorization:
+    """A case from its row, with its UTN and whether a person decided, and its items in order."""
+    reason = case["dismissal_reason"]
+    return PriorAuthorization(
+        id=case["id"],
+        organization_id=case["organization_id"],
+        status=CaseStatus(case["status"]),
+        reference=case["reference"],
+        received_at=case["received_at"],
+        decide_by=case["decide_by"],
+        expedited=case["expedited"],
+        items=tuple(map(_item, items)),
+        service=case["service"],
+        rules=case["rules"],
+        assessment=_assessment(case["assessment"]),
+        dismissal=Dismissal(DismissalReason(reason), case["dismissal_detail"]) if reason else None,
+        decided_at=case["decided_at"],
+        utn=case["utn"],
+        valid_from=case["valid_from"],
+        valid_until=case["valid_until"],
+        reviewed_by_person=case["reviewed_by_person"],
+    )
+
+
+def _item(row: RowMapping) -> CaseItem:
+    return CaseItem(
+        sequence=row["sequence"],
+        code=Code(row["code_system"], row["code"]),
+        role=ItemRole(row["role"]),
+        status=ItemStatus(row["status"]),
+        date_of_service=row["service_date"],
+        note=row["note"],
+    )
+
+
+def _npis(parties: Iterable[Party]) -> list[str]:
+    """Whose request it is, for the duplicate gate: the requester, whom the token vouches for."""
+    requester = PartyRole.REQUESTER
+    return sorted({party.npi for party in parties if party.npi and party.role is requester})
+
+
+def _item_columns(case: PriorAuthorization, submission: Submission) -> dict[str, Any]:
+    requested = {item.sequence: item for item in submission.items}
+    asked = [requested[item.sequence] for item in case.items]
+    decided = [item for item in case.items if item.status in _DECIDED]
+    return {
+        "item_sequence": [item.sequence for item in case.items],
+        "item_system": [item.code.system for item in case.items],
+        "item_code": [item.code.code for item in case.items],
+        "item_role": [item.role for item in case.items],
+        "item_status": [item.status for item in case.items],
+        "item_date": [item.date_of_service for item in case.items],
+        "item_end": [item.service_end for item in asked],
+        "item_quantity": [item.service.quantity for item in asked],
+        "item_note": [item.note for item in case.items],
+        "decided_sequence": [item.sequence for item in decided],
+        "decided_outcome": [item.status for item in decided],
+    }
+
+
+def _party_columns(parties: Sequence[Party]) -> dict[str, Any]:
+    names = ("role", "npi", "tin", "ccn", "ptan", "name", "state")
+    return {f"party_{name}": [getattr(party, name) for party in parties] for name in names}
+
+
+def _document_columns(documents: Sequence[DocumentFacts]) -> dict[str, Any]:
+    names = ("kind", "title", "content_type", "size", "sha256")
+    return {f"document_{name}": [getattr(each, name) for each in documents] for name in names}
+
+
+def _assessment_json(assessment: Assessment | None) -> str | None:
+    if assessment is None:
+        return None
+    findings = [
+        {"criterion": finding.criterion, "status": finding.status, "text": finding.text}
+        for finding in assessment.findings
+    ]
+    stored = {"recommendation": assessment.recommendation, "findings": findings}
+    return orjson.dumps(stored).decode()
+
+
+def _assessment(stored: dict[str, Any] | None) -> Assessment | None:
+    if stored is None:
+        return None
+    return Assessment(
+        Recommendation(stored["recommendation"]),
+        tuple(
+            Finding(finding["criterion"], FindingStatus(finding["status"]), finding["text"])
+            for finding in stored["findings"]
+        ),
+    )
+
+
+def _findings_json(assessment: Assessment | None) -> str | None:
+    """What a determination keeps of the findings: their criteria and how they stood."""
+    if assessment is None:
+        return None
+    return orjson.dumps([[f.criterion, f.status] for f in assessment.findings]).decode()

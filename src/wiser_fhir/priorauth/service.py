@@ -1,0 +1,177 @@
+"""What can happen to a case, whichever door it came in by."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from wiser_fhir.audit.recorder import AuditRow, Recorder, write
+from wiser_fhir.auth.principal import Principal
+from wiser_fhir.clock import Clock
+from wiser_fhir.db.engine import transaction
+from wiser_fhir.errors import Conflict, Forbidden, Unavailable
+from wiser_fhir.priorauth.decide import Decider
+from wiser_fhir.priorauth.inquiry import Inquiry
+from wiser_fhir.priorauth.models import PriorAuthorization, Submission
+from wiser_fhir.priorauth.repository import (
+    Cases,
+    NumberTaken,
+    PriorAuthRepository,
+    StoredCase,
+    SubmitOutcome,
+    SubmitResult,
+)
+from wiser_fhir.priorauth.rows import DocumentFacts, submission_write
+from wiser_fhir.priorauth.scope import duplicate_of
+
+Render = Callable[[PriorAuthorization], bytes]
+
+_NUMBER_TRIES = 3
+_OTHER_BYTES = (
+    "This Bundle.identifier came before with another content, or at the other line's address. Send"
+    " the same bytes to the same address to get the same answer, or use a new identifier."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks, and the id this one request is known by in log and audit."""
+
+    principal: Principal
+    request_id: UUID
+
+    @property
+    def organization_id(self) -> UUID:
+        """The organization whose cases these are."""
+        return self.principal.organization_id
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A request as it came: over which line, and its bytes."""
+
+    line: str
+    body: bytes
+
+
+@dataclass(frozen=True)
+class PriorAuthService:
+    """Cases: submitting, asking about and reading them."""
+
+    engine: AsyncEngine
+    decider: Decider
+    recorder: Recorder
+    clock: Clock
+
+    async def submit(
+        self, caller: Caller, submission: Submission, received: Received, render: Render
+    ) -> bytes:
+        """Decide a request, keep it with its answer in one transaction, and return the answer.
+
+        The same identifier with the same bytes gets the same answer and changes nothing: the one
+        write settles it, so that no request pays for asking first. `render` turns the case into the
+        answer's bytes; it may be called again when the database settles a race otherwise than we
+        thought.
+
+        Raises Forbidden, Conflict, Unavailable.
+        Source: PAS 2.2.1, missing-response section (safe to send again).
+        """
+        now = self.clock()
+        case = self.decider.decide(submission, now)
+        for _ in range(_NUMBER_TRIES):
+            answer = render(case)
+            try:
+                outcome = await self._store(caller, submission, received, case, answer)
+            except NumberTaken:
+                case = self.decider.decide(submission, now)
+                continue
+            match outcome.result:
+                case SubmitResult.STORED:
+                    return answer
+                case SubmitResult.REPLAYED if outcome.answer is not None:
+                    return outcome.answer
+                case SubmitResult.CONFLICT:
+                    raise Conflict(_OTHER_BYTES)
+            case = self.decider.dismissed(submission, duplicate_of(), now)
+        raise Unavailable("No free number was found.")
+
+    def check_sender(self, caller: Caller, npis: frozenset[str]) -> None:
+        """Whether the caller may send for the requester, given every NPI it is named by.
+
+        One that may not send for everybody names a provider it may send for, and no other.
+        Raises Forbidden.
+        """
+        if caller.principal.npis is None:
+            return
+        if not npis or not all(map(caller.principal.acts_for, npis)):
+            raise Forbidden("This client may not send for the provider in Claim.provider.")
+
+    async def record_refused_update(self, caller: Caller) -> None:
+        """Leave a trace of an update that was not taken."""
+        await self.recorder.record(self._audit(caller, "claim.update", "not-supported"))
+
+    async def inquire(self, caller: Caller, inquiry: Inquiry) -> list[StoredCase]:
+        """The cases an inquiry finds: the caller's own, then those it has a part in.
+
+        Raises Unavailable. Source: PAS 2.2.1 §spec-46 to §spec-53.
+        """
+        async with transaction(self.engine, caller.organization_id) as connection:
+            cases = Cases(connection)
+            audit = self._audit(caller, "claim.inquire", "answered", mbi=inquiry.mbi)
+            found = await cases.inquire(caller.organization_id, inquiry)
+            if caller.principal.npis is not None:
+                found += await cases.inquire_by_others(inquiry, audit)
+            await write(connection, audit)
+        return found
+
+    async def read(self, caller: Caller, case_id: UUID) -> StoredCase:
+        """One of the caller's own cases. Raises NotFound, Unavailable."""
+        async with transaction(self.engine, caller.organization_id) as connection:
+            stored = await Cases(connection).by_id(case_id)
+            await write(connection, self._audit(caller, "claim-response.read", "read", case_id))
+        return stored
+
+    async def _store(
+        self,
+        caller: Caller,
+        submission: Submission,
+        received: Received,
+        case: PriorAuthorization,
+        answer: bytes,
+    ) -> SubmitOutcome:
+        written = submission_write(
+            case,
+            submission,
+            line=received.line,
+            request_body=received.body,
+            answer=answer,
+            answered_at=self.clock(),
+            audit=self._audit(caller, "claim.submit", case.status, case.id, submission),
+            documents=[
+                DocumentFacts(kind=d.kind, content_type=d.content_type, size=d.size)
+                for d in submission.documents
+            ],
+        )
+        return await PriorAuthRepository(self.engine).submit(written)
+
+    def _audit(
+        self,
+        caller: Caller,
+        action: str,
+        outcome: str,
+        case_id: UUID | None = None,
+        submission: Submission | None = None,
+        mbi: str | None = None,
+    ) -> AuditRow:
+        beneficiary = submission.beneficiary.mbi if submission is not None else mbi
+        return AuditRow(
+            request_id=caller.request_id,
+            action=action,
+            outcome=outcome,
+            organization_id=caller.organization_id,
+            client_id=caller.principal.client_id,
+            object_kind="prior-auth-case" if case_id else None,
+            object_id=str(case_id) if case_id else None,
+            patient=self.recorder.patient(beneficiary),
+        )

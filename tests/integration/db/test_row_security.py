@@ -1,0 +1,111 @@
+"""A row of another organization can be neither seen nor written: direct SQL as wiser_app."""
+
+import json
+from uuid import UUID
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from tests.database import MakeCase, MakeOrganization, become_app
+from wiser_fhir.db.base import metadata
+from wiser_fhir.db.engine import transaction
+from wiser_fhir.priorauth.models import CaseStatus
+
+OWN = sorted(
+    name
+    for name, table in metadata.tables.items()
+    if "organization_id" in table.c and name not in ("client", "access_token", "audit_event")
+)
+
+
+async def count(connection: AsyncConnection, table: str) -> int:
+    found = await connection.scalar(text(f"select count(*) from {table}"))  # noqa: S608
+    assert isinstance(found, int)
+    return found
+
+
+@pytest.fixture
+async def theirs(make_case: MakeCase) -> UUID:
+    """Another organization that has a row in every table."""
+    return (await make_case(CaseStatus.AFFIRMED)).organization_id
+
+
+@pytest.mark.parametrize("table", OWN)
+@pytest.mark.parametrize("role", ["wiser_app", "wiser_owner"])
+async def test_rows_are_seen_by_their_organization_only(
+    db: AsyncConnection,
+    theirs: UUID,
+    make_organization: MakeOrganization,
+    table: str,
+    role: str,
+) -> None:
+    assert await count(db, table) > 0
+    await db.execute(text(f"set local role {role}"))
+    seen = {}
+    for who in (str(theirs), str(await make_organization()), ""):
+        await db.execute(text(f"set local app.organization = '{who}'"))
+        seen[who] = await count(db, table)
+    assert seen.pop(str(theirs)) > 0
+    assert set(seen.values()) == {0}
+
+
+async def test_a_connection_that_names_nobody_sees_nothing(
+    app_engine: AsyncEngine, theirs: UUID
+) -> None:
+    async with transaction(app_engine, theirs) as connection:
+        assert await count(connection, "prior_auth_case") == 1
+    async with transaction(app_engine) as connection:
+        assert await count(connection, "prior_auth_case") == 0
+
+
+@pytest.mark.parametrize("table", [*OWN, "audit_event"])
+async def test_rows_are_written_for_one_s_own_organization_only(
+    db: AsyncConnection, theirs: UUID, make_organization: MakeOrganization, table: str
+) -> None:
+    row = await db.scalar(
+        text(f"select to_jsonb(t) from {table} t where organization_id = :o limit 1"),  # noqa: S608
+        {"o": theirs},
+    )
+    assert row is not None
+    names = [
+        column.name
+        for column in metadata.tables[table].c
+        if column.computed is None and column.identity is None and column.name != "xact_id"
+    ]
+    columns = ", ".join(names)
+    forged = text(
+        f"insert into {table} ({columns}) select {columns}"  # noqa: S608
+        f" from jsonb_populate_record(null::{table}, cast(:row as jsonb))"
+    )
+    await become_app(db, await make_organization())
+    with pytest.raises(DBAPIError, match="violates row-level security policy"):
+        await db.execute(forged.bindparams(row=json.dumps(row)))
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["prior_auth_case set revision = 9", "case_item set note = ''", "utn set state = 'expired'"],
+)
+async def test_nobody_changes_what_is_another_s(
+    db: AsyncConnection, theirs: UUID, make_organization: MakeOrganization, change: str
+) -> None:
+    await become_app(db, await make_organization())
+    assert (await db.execute(text(f"update {change}"))).rowcount == 0
+
+
+async def test_an_audit_row_may_name_no_organization(db: AsyncConnection) -> None:
+    await become_app(db, None)
+    await db.execute(
+        text(
+            "insert into audit_event (request_id, action, outcome)"
+            " values (gen_random_uuid(), 'token', 'refused')"
+        )
+    )
+
+
+async def test_the_application_cannot_read_the_audit(app_engine: AsyncEngine) -> None:
+    with pytest.raises(DBAPIError, match="permission denied"):
+        async with transaction(app_engine) as connection:
+            await count(connection, "audit_event")

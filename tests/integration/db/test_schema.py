@@ -1,0 +1,196 @@
+"""Properties of the whole schema: keys, row-level security, grants, and that the mirror is true."""
+
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from wiser_fhir.db.base import metadata
+
+# Tables that could not move to a database distributed by organization, and why.
+NOT_BY_ORGANIZATION = {
+    "alembic_version": "one row about the schema",
+    "deployment": "one row about the installation",
+    "organization": "is the organization",
+    "client": "looked up by its name before its organization is known",
+    "access_token": "looked up by its hash before its organization is known",
+    "clinician": "reviews for all organizations",
+    "utn": "unique for ever over all organizations",
+    "audit_event": "one sequence over all organizations; some events have none",
+}
+# Looked up to learn the organization, so not hidden by it.
+VISIBLE_TO_ALL = set(NOT_BY_ORGANIZATION) - {"utn", "audit_event"}
+
+GRANTS = {
+    "access_token": {"SELECT", "INSERT"},
+    "alembic_version": {"SELECT"},
+    "audit_event": {"INSERT"},
+    "case_item": {"SELECT", "INSERT"},
+    "case_party": {"SELECT", "INSERT"},
+    "client": {"SELECT"},
+    "clinician": {"SELECT"},
+    "deployment": {"SELECT"},
+    "determination": {"SELECT", "INSERT"},
+    "document": {"SELECT", "INSERT"},
+    "message": {"SELECT", "INSERT"},
+    "notification": {"SELECT", "INSERT"},
+    "organization": {"SELECT"},
+    "prior_auth_case": {"SELECT", "INSERT"},
+    "submission": {"SELECT", "INSERT"},
+    "utn": {"SELECT", "INSERT"},
+}
+UPDATABLE = {
+    "access_token": {"revoked_at"},
+    "case_item": {"status", "revision", "note"},
+    "notification": {"state", "attempts", "last_error", "ended_at"},
+    "utn": {"state", "ended_at"},
+    "prior_auth_case": {
+        *("status", "revision", "decide_by", "expedited", "rules", "assessment"),
+        *("dismissal_reason", "dismissal_detail", "decided_at", "valid_from", "valid_until"),
+        "answer_message_id",
+    },
+}
+
+
+async def rows(db: AsyncConnection, query: str) -> list[Any]:
+    return list((await db.execute(text(query))).all())
+
+
+async def test_the_mirror_says_what_the_migrations_made(owner_engine: AsyncEngine) -> None:
+    def differences(connection: Connection) -> list[Any]:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        return list(compare_metadata(context, metadata))
+
+    async with owner_engine.connect() as connection:
+        assert await connection.run_sync(differences) == []
+
+
+async def test_keys_begin_with_the_organization(db: AsyncConnection) -> None:
+    first_columns = await rows(
+        db,
+        """
+        select c.conrelid::regclass::text, a.attname from pg_constraint c
+        join pg_attribute a on a.attrelid = c.conrelid and a.attnum = c.conkey[1]
+        where c.contype = 'p' and c.connamespace = 'public'::regnamespace
+        """,
+    )
+    assert {table for table, column in first_columns if column != "organization_id"} == set(
+        NOT_BY_ORGANIZATION
+    )
+    assert {table for table, _ in first_columns} == {*metadata.tables, "alembic_version"}
+
+
+async def test_row_level_security_binds_everybody(db: AsyncConnection) -> None:
+    tables = await rows(
+        db,
+        """
+        select relname, relrowsecurity and relforcerowsecurity from pg_class
+        where relkind = 'r' and relnamespace = 'public'::regnamespace
+        """,
+    )
+    assert {table for table, protected in tables if not protected} == VISIBLE_TO_ALL
+
+
+async def test_the_application_may_do_this_and_no_more(db: AsyncConnection) -> None:
+    granted: dict[str, set[str]] = {}
+    for table, privilege in await rows(
+        db,
+        """
+        select table_name, privilege_type from information_schema.role_table_grants
+        where grantee in ('wiser_app', 'PUBLIC') and table_schema = 'public'
+        """,
+    ):
+        granted.setdefault(table, set()).add(privilege)
+    assert granted == GRANTS
+    columns: dict[str, set[str]] = {}
+    for table, column in await rows(
+        db,
+        """
+        select table_name, column_name from information_schema.column_privileges
+        where grantee in ('wiser_app', 'PUBLIC') and privilege_type = 'UPDATE'
+            and table_schema = 'public'
+        """,
+    ):
+        columns.setdefault(table, set()).add(column)
+    assert columns == UPDATABLE
+
+
+async def test_the_application_is_nobody_special(db: AsyncConnection) -> None:
+    assert await rows(
+        db,
+        """
+        select rolname, rolsuper, rolbypassrls, rolcreaterole, rolcreatedb, rolcanlogin
+        from pg_roles where rolname like 'wiser%' order by 1
+        """,
+    ) == [
+        ("wiser_app", False, False, False, False, True),
+        ("wiser_gate", False, False, False, False, False),
+        ("wiser_owner", False, False, False, False, True),
+    ]
+    owned = "select count(*) from pg_class where relowner = 'wiser_app'::regrole"
+    assert await rows(db, owned) == [(0,)]
+    creates = """
+        select has_schema_privilege('wiser_app', 'public', 'create'),
+            has_schema_privilege('wiser_app', 'gate', 'create'),
+            has_schema_privilege('wiser_gate', 'gate', 'create'),
+            has_database_privilege('wiser_app', current_database(), 'create')
+    """
+    assert await rows(db, creates) == [(False, False, False, False)]
+
+
+async def test_what_runs_with_other_rights_is_the_gate_only(db: AsyncConnection) -> None:
+    functions = await rows(
+        db,
+        """
+        select p.oid::regproc::text, p.proowner::regrole::text, p.proconfig::text,
+            has_function_privilege('wiser_app', p.oid, 'execute'),
+            p.proacl::text like '{=%' or p.proacl::text like '%,=%'
+        from pg_proc p where p.prosecdef and pronamespace::regnamespace::text in ('public', 'gate')
+        order by 1
+        """,
+    )
+    path = '{"search_path=pg_catalog, pg_temp"}'
+    assert functions == [
+        ("gate.inquire_by_others", "wiser_gate", path, True, False),
+        ("gate.open_twin", "wiser_gate", path, True, False),
+    ]
+
+
+@pytest.mark.parametrize("table", sorted(metadata.tables))
+async def test_constraints_follow_the_naming_convention(db: AsyncConnection, table: str) -> None:
+    names = await rows(
+        db,
+        f"select conname, contype::text from pg_constraint where conrelid = '{table}'::regclass",  # noqa: S608
+    )
+    prefixes = {"p": "pk", "f": "fk", "u": "uq", "c": "ck"}
+    for name, kind in names:
+        if kind in prefixes:
+            expected = f"{prefixes[kind]}_{table}"
+            assert name == expected or name.startswith(f"{expected}_")
+
+
+async def test_bodies_are_stored_as_they_are(db: AsyncConnection) -> None:
+    storage = """
+        select attstorage::text from pg_attribute
+        where attrelid = 'message'::regclass and attname = 'body'
+    """
+    assert await rows(db, storage) == [("e",)]
+
+
+@pytest.mark.parametrize("role", ["wiser_owner", "wiser_gate", "postgres"])
+async def test_the_application_cannot_become_somebody_else(
+    app_engine: AsyncEngine, role: str
+) -> None:
+    with pytest.raises(DBAPIError, match="permission denied to set role"):
+        async with app_engine.begin() as connection:
+            await connection.execute(text(f"set role {role}"))
+
+
+async def test_nothing_can_be_put_in_front_of_our_tables(app_engine: AsyncEngine) -> None:
+    with pytest.raises(DBAPIError, match="permission denied"):
+        async with app_engine.begin() as connection:
+            await connection.execute(text("create temporary table clinician (id uuid)"))
