@@ -1,0 +1,218 @@
+"""Builds the application from the settings and owns what lives as long as it: the lifespan."""
+
+import asyncio
+import os
+import secrets
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+from fastapi import FastAPI
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from wiser_fhir.audit.recorder import Recorder
+from wiser_fhir.auth.tokens import Authenticator
+from wiser_fhir.clock import Clock, utc_now
+from wiser_fhir.coverage.catalogue import Catalogue
+from wiser_fhir.db import migrate
+from wiser_fhir.db.embedded import Embedded
+from wiser_fhir.db.engine import create_engine, transaction
+from wiser_fhir.fhir.codes import LINES, REQUEST_BUNDLE, Line
+from wiser_fhir.fhir.validation.validator import GuideValidator
+from wiser_fhir.pas.claim_response import Renderer
+from wiser_fhir.pas.reject_reasons import RejectReasons
+from wiser_fhir.pas.routes import PasDoor, router_for
+from wiser_fhir.priorauth.decide import Decider, Policy
+from wiser_fhir.priorauth.numbers import LocalUtnSource, UtnSource
+from wiser_fhir.priorauth.registry import InMemoryRegistry, Registry
+from wiser_fhir.priorauth.service import PriorAuthService
+from wiser_fhir.resources import resource_path
+from wiser_fhir.sandbox.tenant import Tenant
+from wiser_fhir.settings import SANDBOX_PREFIX, Settings, SettingsError
+from wiser_fhir.web import operations
+from wiser_fhir.web.application import Look, application
+from wiser_fhir.web.discovery import metadata_router
+
+PATHS: Mapping[Line, str] = {"2.2": "/fhir", "2.0": "/v2.0/fhir"}
+_AUDIT_KEY_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """How to reach the database, by role. The owner's URL only where it is known."""
+
+    app: str
+    owner: str | None
+
+
+def create_app(settings: Settings, clock: Clock = utc_now) -> FastAPI:
+    """The application: nothing is opened before its lifespan begins.
+
+    Raises SettingsError for settings that its mode refuses. The lifespan raises NotReady,
+    EmbeddedError, Unavailable, CatalogueError.
+    """
+    settings.check_mode()
+    reject_reasons(settings)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        loading = asyncio.create_task(asyncio.to_thread(_load_data))
+        async with opened(settings) as database:
+            catalogue, validators = await loading
+            engine = create_engine(database.app, pool_size=settings.database_pool)
+            try:
+                async with transaction(engine) as db:
+                    await migrate.check_mode(db, settings.mode)
+                    await migrate.check_application_role(db)
+                _furnish(app, settings, clock, engine, catalogue, validators)
+                yield
+            finally:
+                await engine.dispose()
+
+    pas = [(PATHS[line], router_for(line)) for line in LINES]
+    metadata = [(PATHS[line], metadata_router(f"metadata-{line}")) for line in LINES]
+    look = Look(
+        protected=tuple(f"{path}/" for path in PATHS.values()),
+        docs=settings.sandbox,
+        https=(settings.public_url or "").startswith("https:"),
+        log_level=settings.log_level,
+    )
+    return application(lifespan, [("", operations.router), *metadata, *pas], look)
+
+
+def _load_data() -> tuple[Catalogue, Mapping[Line, GuideValidator]]:
+    return Catalogue.load(), {line: _ready_validator(line) for line in LINES}
+
+
+def _ready_validator(line: Line) -> GuideValidator:
+    """A validator that has seen a request, so that the first one need not wait for its making."""
+    validator = GuideValidator.load(line)
+    example = orjson.loads(resource_path(f"examples/{line}/epidural-affirmed.json").read_bytes())
+    validator.accepts(example, REQUEST_BUNDLE)
+    return validator
+
+
+def _furnish(
+    app: FastAPI,
+    settings: Settings,
+    clock: Clock,
+    engine: AsyncEngine,
+    catalogue: Catalogue,
+    validators: Mapping[Line, GuideValidator],
+) -> None:
+    """Put on `app.state` what the routes ask for."""
+    state = app.state
+    state.public_url = settings.public_url
+    state.engine = engine
+    state.authenticator = Authenticator(engine, clock)
+    state.recorder = Recorder(engine, audit_key(settings))
+    service = PriorAuthService(
+        engine=engine,
+        decider=Decider(catalogue, registry(settings), policy(settings), utn_source(settings)),
+        recorder=state.recorder,
+        clock=clock,
+    )
+    reasons = reject_reasons(settings)
+    state.pas = {
+        line: PasDoor(
+            line=line,
+            validator=validators[line],
+            renderer=Renderer(line, f"{settings.public_url}{PATHS[line]}", reasons),
+            service=service,
+            clock=clock,
+        )
+        for line in LINES
+    }
+
+
+def utn_source(settings: Settings) -> UtnSource:
+    """Who gives numbers. There is one source yet; `check_mode` has seen to its prefix."""
+    return LocalUtnSource(SANDBOX_PREFIX if settings.sandbox else settings.utn_prefix or "")
+
+
+def reject_reasons(settings: Settings) -> RejectReasons:
+    """From our reasons to the codes of X12. Raises SettingsError for a file that does not say."""
+    try:
+        return RejectReasons.load(settings.reject_reasons)
+    except (AttributeError, TypeError, ValueError) as fault:
+        raise SettingsError(f"WISER_REJECT_REASONS: {fault}") from fault
+
+
+def policy(settings: Settings) -> Policy:
+    """What the operator decided, with what the mode decides where nothing was said."""
+    return Policy(
+        served_states=frozenset(settings.states),
+        auto_affirm=settings.affirms_by_software,
+        require_reviewed=not settings.sandbox,
+    )
+
+
+@asynccontextmanager
+async def opened(settings: Settings) -> AsyncIterator[Database]:
+    """The database of these settings. A sandbox starts its own, migrates it and seeds the tenant.
+
+    Raises NotReady, EmbeddedError, Unavailable.
+    """
+    if settings.database_url is not None:
+        database = Database(settings.database_url.get_secret_value(), owner_url(settings))
+        if settings.sandbox and database.owner is not None:
+            await _prepare_sandbox(database.owner)
+        yield database
+        return
+    server = await asyncio.to_thread(Embedded.start, settings.data_dir)
+    try:
+        urls = server.urls()
+        await _prepare_sandbox(urls.owner)
+        yield Database(urls.app, urls.owner)
+    finally:
+        await asyncio.to_thread(server.stop)
+
+
+def owner_url(settings: Settings) -> str | None:
+    """The owner role's URL, if it was given."""
+    url = settings.database_owner_url
+    return None if url is None else url.get_secret_value()
+
+
+async def _prepare_sandbox(url: str) -> None:
+    await migrate.upgrade(url, "sandbox")
+    engine = create_engine(url, pool_size=1)
+    try:
+        async with transaction(engine) as db:
+            await Tenant.load().seed(db)
+    finally:
+        await engine.dispose()
+
+
+def registry(settings: Settings) -> Registry:
+    """What is known of people beyond a request: a file, the sandbox's, or nothing."""
+    if settings.registry is not None:
+        return InMemoryRegistry.load(settings.registry)
+    if settings.sandbox:
+        return InMemoryRegistry.of(Tenant.load().registry)
+    return InMemoryRegistry()
+
+
+def audit_key(settings: Settings) -> bytes:
+    """The key that stands between the audit trail and a beneficiary's number."""
+    if settings.audit_key is not None:
+        return settings.audit_key.get_secret_value()
+    return _kept_key(settings.data_dir / "audit.key")
+
+
+def _kept_key(file: Path) -> bytes:
+    """The key in a file that is made where missing; of two commands at once one makes it."""
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not file.exists():
+        new = file.with_name(f"{file.name}.{os.getpid()}")
+        new.touch(mode=0o600)
+        new.write_bytes(secrets.token_bytes(_AUDIT_KEY_BYTES))
+        try:
+            file.hardlink_to(new)
+        except FileExistsError:
+            pass
+        finally:
+            new.unlink()
+    return file.read_bytes()

@@ -1,0 +1,60 @@
+"""PAS inquiry Bundle -> Inquiry, a query by example."""
+
+from collections.abc import Iterator
+
+from wiser_fhir.fhir import codes
+from wiser_fhir.fhir.elements import Json, code_in, codings, extension
+from wiser_fhir.pas.parties import parties_of
+from wiser_fhir.pas.request import RequestBundle
+from wiser_fhir.pas.values import service_dates
+from wiser_fhir.priorauth.inquiry import Inquiry, ItemExample
+from wiser_fhir.priorauth.models import ItemStatus, PartyRole
+
+_ACTIONS = {
+    "A1": ItemStatus.AFFIRMED,
+    "A3": ItemStatus.NON_AFFIRMED,
+    "A4": ItemStatus.PENDED,
+    "C": ItemStatus.CANCELLED,
+    "NA": ItemStatus.NOT_APPLICABLE,
+}
+
+
+def inquiry(request: RequestBundle) -> Inquiry:
+    """What an inquiry asks for.
+
+    Claim.identifier names the inquiry itself and is no search key; numbers on the items are.
+    Source: PAS 2.2.1 §spec-43 (`not-applicable` filters no service), inquiry section.
+    """
+    claim = request.claim
+    parties = parties_of(request)
+    return Inquiry(
+        mbi=request.medicare_number,
+        provider_npis=tuple(dict.fromkeys(p.npi for p in parties if p.npi)),
+        requester_npi=next((p.npi for p in parties if p.role is PartyRole.REQUESTER), None),
+        references=tuple(_numbers(claim, codes.ADMINISTRATION_REFERENCE_NUMBER)),
+        utns=tuple(_numbers(claim, codes.AUTHORIZATION_NUMBER)),
+        items=tuple(_example(item) for item in claim.get("item", ())),
+    )
+
+
+def _numbers(claim: Json, url: str) -> Iterator[str]:
+    for holder in (claim, *claim.get("item", ())):
+        number = extension(holder, url)
+        if number and number.get("valueString"):
+            yield number["valueString"].strip()
+
+
+def _example(item: Json) -> ItemExample:
+    action = extension(item, codes.REVIEW_ACTION_CODE) or {}
+    starts, ends = service_dates(item)
+    wanted = code_in(action.get("valueCodeableConcept"), codes.X12_ACTION)
+    return ItemExample(
+        codes=tuple(
+            c["code"]
+            for c in codings(item.get("productOrService"))
+            if c.get("system") != codes.DATA_ABSENT_REASON
+        ),
+        starts=starts,
+        ends=ends,
+        status=_ACTIONS.get(wanted) if wanted else None,
+    )

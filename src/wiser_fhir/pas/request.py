@@ -1,0 +1,148 @@
+"""A validated request or inquiry Bundle: its Claim, and a way to follow references."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from wiser_fhir.fhir import codes
+from wiser_fhir.fhir.bundle import References
+from wiser_fhir.fhir.elements import Json, code_in, codings, extension, extensions, has_profile
+from wiser_fhir.priorauth.models import Identifier
+
+_CANCEL = "3"  # X12 1322
+
+
+@dataclass(frozen=True, slots=True)
+class RequestBundle:
+    """A validated request Bundle with its Claim (`entry[0]`) and a way to follow references."""
+
+    bundle: Json
+    references: References
+
+    @classmethod
+    def of(cls, bundle: Json) -> "RequestBundle":
+        """The Bundle, indexed."""
+        return cls(bundle, References.of(bundle))
+
+    @property
+    def claim(self) -> Json:
+        """The Claim asked about. Source: PAS 2.2.1 §spec-12."""
+        claim: Json = self.bundle["entry"][0]["resource"]
+        return claim
+
+    @property
+    def identifier(self) -> Identifier:
+        """Bundle.identifier, which makes a second sending of the same request recognisable."""
+        return identifier_of(self.bundle["identifier"])
+
+    def target(self, holder: Json, reference: Json | None) -> Json | None:
+        """The resource a Reference names, as seen from the resource that holds it.
+
+        An entry of the Bundle, or what is contained in the holder or in the Claim.
+        """
+        if not reference or "reference" not in reference:
+            return None
+        named: str = reference["reference"]
+        if named.startswith("#"):
+            first: Json = self.bundle["entry"][0].get("resource", {})
+            inside = (*holder.get("contained", ()), *first.get("contained", ()))
+            return next((each for each in inside if each.get("id") == named[1:]), None)
+        return self.references.resolve(named, self.references.full_url(holder))
+
+    @property
+    def patient(self) -> Json | None:
+        """The beneficiary."""
+        return self.target(self.claim, self.claim.get("patient"))
+
+    @property
+    def focal_coverage(self) -> Json | None:
+        """The Coverage the request is made under."""
+        insurances = self.claim.get("insurance", ())
+        focal = next((i for i in insurances if i.get("focal")), None)
+        return self.target(self.claim, (focal or {}).get("coverage"))
+
+    @property
+    def medicare_number(self) -> str | None:
+        """The Medicare number: where its own system names it, else the member id of the Coverage.
+
+        Trimmed, upper-case, without dashes; None where nobody gives one.
+        """
+        return next((number for number, _ in own_member_numbers(self)), None)
+
+    def is_update(self) -> bool:
+        """Whether this changes or cancels an earlier request.
+
+        Source: PAS 2.2.1 §spec-65 (`related`), §spec-69 to §spec-72 (changed and cancelled parts),
+        updating section (certification type 3).
+        """
+        claim = self.claim
+        parts = (claim, *claim.get("item", ()), *claim.get("supportingInfo", ()))
+        return (
+            bool(claim.get("related"))
+            or has_profile(claim, codes.CLAIM_UPDATE)
+            or any(map(_changes_or_cancels, parts))
+        )
+
+
+def own_member_numbers(request: RequestBundle) -> list[tuple[str, Json]]:
+    """Every number that may be the beneficiary's Medicare number, best first, with its Identifier.
+
+    A member id counts only where nothing is under Medicare's own system, or in the Coverage.
+    """
+    patient, coverage = request.patient or {}, request.focal_coverage or {}
+    own = [*_under(patient, codes.MBI_SYSTEMS), *_under(coverage, codes.MBI_SYSTEMS)]
+    members = [*_member_ids(coverage)]
+    if "subscriberId" in coverage:
+        members.append({"value": coverage["subscriberId"]})
+    if not own and not members:
+        members = list(_member_ids(patient))
+    return [(_plain_number(i["value"]), i) for i in (*own, *members) if i.get("value")]
+
+
+def _under(resource: Json, systems: tuple[str, ...]) -> Iterator[Json]:
+    return (i for i in resource.get("identifier", ()) if i.get("system") in systems)
+
+
+def _member_ids(resource: Json) -> Iterator[Json]:
+    for identifier in resource.get("identifier", ()):
+        if code_in(identifier.get("type"), codes.IDENTIFIER_TYPE) == "MB":
+            yield identifier
+
+
+def _plain_number(number: str) -> str:
+    return number.replace("-", "").strip().upper()
+
+
+def certification_types(part: Json) -> frozenset[str]:
+    """Every certification type (X12 1322) that a Claim or an item names."""
+    return frozenset(
+        coding["code"]
+        for kind in extensions(part, codes.CERTIFICATION_TYPE)
+        for coding in codings(kind.get("valueCodeableConcept"))
+        if coding.get("system") == codes.X12_CERTIFICATION_TYPE
+    )
+
+
+def resources_in(bundle: Json) -> Iterator[Json]:
+    """The Bundle itself, and every resource in it at any depth."""
+    yield bundle
+    for entry in bundle.get("entry", ()):
+        resource = entry.get("resource")
+        if resource is not None and resource["resourceType"] == "Bundle":
+            yield from resources_in(resource)
+        elif resource is not None:
+            yield resource
+            yield from resource.get("contained", ())
+
+
+def _changes_or_cancels(part: Json) -> bool:
+    modifiers = (e.get("url") for e in part.get("modifierExtension", ()))
+    return (
+        _CANCEL in certification_types(part)
+        or codes.INFO_CANCELLED in modifiers
+        or extension(part, codes.INFO_CHANGED) is not None
+    )
+
+
+def identifier_of(identifier: Json) -> Identifier:
+    """A FHIR Identifier as a plain one."""
+    return Identifier(identifier.get("system"), identifier.get("value", ""))

@@ -1,0 +1,153 @@
+"""PAS request Bundle -> Submission. The Bundle has passed validation; what is silent stays None."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from uuid import UUID
+
+from wiser_fhir.coverage.requested import Code, RequestedService
+from wiser_fhir.fhir import codes
+from wiser_fhir.fhir.elements import Json, code_in, codings, extension
+from wiser_fhir.pas.coverage_kind import coverage_kind
+from wiser_fhir.pas.doubts import doubts
+from wiser_fhir.pas.evidence import documents
+from wiser_fhir.pas.forms import forms
+from wiser_fhir.pas.parties import facility_of, parties_of
+from wiser_fhir.pas.request import RequestBundle, identifier_of
+from wiser_fhir.pas.values import decimal, full_date, service_dates
+from wiser_fhir.priorauth.models import (
+    Beneficiary,
+    Identifier,
+    Party,
+    PartyRole,
+    RequestedItem,
+    RequestKind,
+    Site,
+    SiteKind,
+    Submission,
+)
+
+_REVENUE_DIGITS = 4
+_EXPEDITED = frozenset({"U", "03"})
+
+
+def submission(request: RequestBundle, organization_id: UUID, received_at: datetime) -> Submission:
+    """The request as the core understands it.
+
+    Source: PAS 2.2.1 §spec-25 (every element it may carry is read or kept, none is refused).
+    """
+    claim = request.claim
+    parties = parties_of(request)
+    found = tuple(documents(request))
+    previous = _previous_utn(claim)
+    return Submission(
+        organization_id=organization_id,
+        identifier=request.identifier,
+        trace=trace_of(claim),
+        kind=RequestKind.RESUBMISSION if previous else RequestKind.INITIAL,
+        received_at=received_at,
+        expedite_requested=_expedite_requested(claim),
+        beneficiary=_beneficiary(request),
+        coverage=coverage_kind(request),
+        parties=parties,
+        diagnoses=tuple(_diagnoses(request)),
+        items=tuple(_items(request, state_of_service(request, parties))),
+        forms=tuple(forms(request)),
+        evidence=len(found),
+        documents=found,
+        doubts=doubts(request),
+        previous_utn=previous,
+    )
+
+
+def trace_of(claim: Json) -> Identifier:
+    """The patient event trace number (X12 TRN); empty where the 2.0 line omits it."""
+    identifiers = claim.get("identifier") or [{}]
+    return identifier_of(identifiers[0])
+
+
+def state_of_service(request: RequestBundle, parties: tuple[Party, ...]) -> str | None:
+    """The state where the service is delivered, which decides who reviews.
+
+    Claim.facility's address; else the facility or rendering provider in careTeam; else the
+    requester's. Source: WISeR Operational Guide 6.0, 4.1.4.
+    """
+    at_facility = facility_of(request)
+    if at_facility is not None and at_facility.state:
+        return at_facility.state
+    for role in (PartyRole.FACILITY, PartyRole.RENDERING, PartyRole.REQUESTER):
+        state = next((p.state for p in parties if p.role is role and p.state), None)
+        if state:
+            return state
+    return None
+
+
+def _previous_utn(claim: Json) -> str | None:
+    holders = [claim, *claim.get("item", ())]
+    numbers = (extension(h, codes.AUTHORIZATION_NUMBER) for h in holders)
+    return next((n["valueString"] for n in numbers if n and n.get("valueString")), None)
+
+
+def _expedite_requested(claim: Json) -> bool:
+    level = extension(claim, codes.LEVEL_OF_SERVICE)
+    urgent = code_in((level or {}).get("valueCodeableConcept"), codes.X12_LEVEL_OF_SERVICE)
+    return urgent in _EXPEDITED or code_in(claim.get("priority"), codes.PROCESS_PRIORITY) == "stat"
+
+
+def _beneficiary(request: RequestBundle) -> Beneficiary:
+    patient = request.patient or {}
+    name: Json = next(iter(patient.get("name", ())), {})
+    return Beneficiary(
+        mbi=request.medicare_number,
+        family=name.get("family"),
+        given=next(iter(name.get("given", ())), None),
+        birth_date=full_date(patient.get("birthDate")),
+    )
+
+
+def _diagnoses(request: RequestBundle) -> Iterator[str]:
+    for diagnosis in request.claim.get("diagnosis", ()):
+        concept = diagnosis.get("diagnosisCodeableConcept")
+        if concept is None:
+            named = request.target(request.claim, diagnosis.get("diagnosisReference")) or {}
+            concept = named.get("code")
+        yield from (c["code"].upper() for c in codings(concept))
+
+
+def _items(request: RequestBundle, state: str | None) -> Iterator[RequestedItem]:
+    for item in request.claim.get("item", ()):
+        starts, ends = service_dates(item)
+        yield RequestedItem(
+            sequence=item["sequence"],
+            service=RequestedService(
+                codes=_codes(item.get("productOrService")),
+                date_of_service=starts,
+                state=state,
+                quantity=decimal((item.get("quantity") or {}).get("value")),
+            ),
+            service_end=ends,
+            modifiers=tuple(
+                c["code"].upper() for m in item.get("modifier", ()) for c in codings(m)
+            ),
+            revenue_code=_revenue_code(item.get("revenue")),
+            site=_site(item.get("locationCodeableConcept")),
+        )
+
+
+def _revenue_code(concept: Json | None) -> str | None:
+    """Four digits: `450` is `0450`."""
+    return next((c["code"].zfill(_REVENUE_DIGITS) for c in codings(concept)), None)
+
+
+def _codes(concept: Json | None) -> tuple[Code, ...]:
+    return tuple(Code(c.get("system", ""), c["code"]) for c in codings(concept))
+
+
+def _site(concept: Json | None) -> Site | None:
+    place = code_in(concept, codes.PLACE_OF_SERVICE)
+    if place:
+        return Site(SiteKind.PLACE_OF_SERVICE, place)
+    bill = code_in(concept, codes.TYPE_OF_BILL)
+    if bill:
+        return Site(SiteKind.BILL_TYPE, bill)
+    other = codings(concept)
+    return Site(SiteKind.OTHER, other[0]["code"]) if other else None

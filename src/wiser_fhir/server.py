@@ -1,0 +1,320 @@
+"""Sockets: a protocol with a limit on everything a peer can choose, and the run until a signal.
+
+uvicorn with httptools takes a header of 8 MB, 100,000 headers, and keeps peers that send nothing;
+no option changes that. HTTP/1.1 only. The subclass leans on private callbacks of uvicorn, whose
+version is pinned exactly; tests over real sockets hold the two together.
+"""
+
+import asyncio
+import gc
+import socket
+import ssl
+from asyncio import TimerHandle
+from base64 import urlsafe_b64encode
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from types import FrameType
+
+import uvicorn
+import uvloop
+from fastapi import FastAPI
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+_GRACE_SECONDS = 10
+_KEEP_ALIVE_SECONDS = 30
+_BACKLOG = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a peer may take. Seconds count from the start of what they bound.
+
+    The body's deadline runs also while the application pauses the reading, so it lies above the
+    slowest upload accepted.
+    """
+
+    connections: int = 512
+    header_bytes: int = 64 * 1024
+    header_count: int = 100
+    url_bytes: int = 8 * 1024
+    header_seconds: float = 5.0
+    body_seconds: float = 120.0
+    answer_seconds: float = 30.0
+    linger_seconds: float = 5.0
+
+
+class _Refused(Exception):
+    """Ends the parsing of a request; the status is on the protocol."""
+
+
+class SecureProtocol(HttpToolsProtocol):
+    """One connection, bounded in bytes and in time.
+
+    Phases: headers (from the first moment of a connection), body, answer, and keep-alive, which is
+    uvicorn's. At most one deadline runs; past it the connection is cut.
+    """
+
+    limits = Limits()
+
+    _timer: TimerHandle | None = None
+    _tls: dict[object, object] | None = None
+    _in_headers = True
+    _whole = True
+    _header_count = 0
+    _header_bytes = 0
+    _raw_bytes = 0
+    _turns = 0
+    _refusal = 400
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """A peer has connected; it has a few seconds for its first request."""
+        super().connection_made(transport)
+        self._tls = _tls_facts(transport)
+        if len(self.connections) > self.limits.connections:
+            self._refuse(503, b"retry-after: 2\r\n")
+            return
+        self._arm(self.limits.header_seconds)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The peer is gone."""
+        self._disarm()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Feed the parser; then see whether an unfinished head has grown too large."""
+        if self.transport.is_closing():
+            return
+        if self._in_headers and self._timer is None:
+            self._arm(self.limits.header_seconds)
+        turns = self._turns
+        super().data_received(data)
+        if not self._in_headers or turns != self._turns:
+            return  # what belongs to the head is not known; the next piece will tell
+        self._raw_bytes += len(data)
+        if self._raw_bytes > 2 * self.limits.header_bytes and not self.transport.is_closing():
+            self._refuse(431)
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        super().on_message_begin()
+        self._header_count = self._header_bytes = self._raw_bytes = 0
+        self._turns += 1
+        self._in_headers, self._whole = True, False
+        self._arm(self.limits.header_seconds)
+        if self._tls is not None:
+            self.scope["extensions"] = {"tls": self._tls}
+
+    def on_url(self, url: bytes) -> None:
+        """A piece of the URL."""
+        super().on_url(url)
+        if len(self.url) > self.limits.url_bytes:
+            self._refusal = 414
+            raise _Refused
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header, whole."""
+        self._header_count += 1
+        self._header_bytes += len(name) + len(value)
+        limits = self.limits
+        if self._header_count > limits.header_count or self._header_bytes > limits.header_bytes:
+            self._refusal = 431
+            raise _Refused
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """The head is read; the body may follow."""
+        self._in_headers = False
+        self._arm(self.limits.body_seconds)
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """The request is read."""
+        self._in_headers, self._whole, self._raw_bytes = True, True, 0
+        self._turns += 1
+        self._disarm()
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """The answer is written. A peer still sending gets a moment to finish, then is cut.
+
+        Closing at once would reset the connection and lose the answer on its way.
+        """
+        super().on_response_complete()
+        if not self._whole and not self.transport.is_closing():
+            self._arm(self.limits.linger_seconds)
+
+    def pause_writing(self) -> None:
+        """The peer does not read its answer."""
+        super().pause_writing()
+        self._arm(self.limits.answer_seconds)
+
+    def resume_writing(self) -> None:
+        """The peer reads again."""
+        super().resume_writing()
+        self._disarm()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """No further request came. A peer that has not read the last answer never will."""
+        if self.transport.get_write_buffer_size():
+            self.transport.abort()
+        super().timeout_keep_alive_handler()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what could not be parsed, or was refused while parsing."""
+        self._refuse(self._refusal)
+
+    def _refuse(self, status: int, header: bytes = b"") -> None:
+        """A short answer without the application. Amid another answer: none, just the cut."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.transport.abort()
+            return
+        head = STATUS_LINE[status] + header + b"content-length: 0\r\nconnection: close\r\n\r\n"
+        self.transport.write(head)
+        self.transport.close()
+
+    def _arm(self, seconds: float) -> None:
+        self._disarm()
+        if not self.transport.is_closing():
+            self._timer = self.loop.call_later(seconds, self.transport.abort)
+
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+def _tls_facts(transport: asyncio.Transport) -> dict[object, object] | None:
+    """What the connection says of the peer: TLS version, its certificate and that one's SHA-256."""
+    tls = transport.get_extra_info("ssl_object")
+    if tls is None:
+        return None
+    asked = tls.context.verify_mode != ssl.CERT_NONE
+    certificate = tls.getpeercert(binary_form=True) if asked else None
+    thumbprint = (
+        urlsafe_b64encode(sha256(certificate).digest()).rstrip(b"=") if certificate else b""
+    )
+    return {
+        "tls_version": tls.version(),
+        "client_cert": certificate,
+        "x5t#S256": thumbprint.decode() or None,
+    }
+
+
+def _tls_context(_config: Config, default: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
+    """TLS 1.2 or 1.3 with forward secrecy. No resumption: it skips a certificate's check."""
+    context = default()
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.num_tickets = 0
+    context.set_ciphers("ECDHE+AESGCM:ECDHE+CHACHA20")
+    context.options |= ssl.OP_NO_TICKET | ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
+    return context
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A bound socket that does not listen yet, so the port is known before anybody can connect.
+
+    Port 0 takes a free one. Raises OSError.
+    """
+    family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(address)
+    except OSError:
+        bound.close()
+        raise
+    return bound
+
+
+def address_of(bound: socket.socket, host: str, *, tls: bool) -> str:
+    """The address a bound socket is reached at, as `scheme://host:port`."""
+    shown = f"[{host}]" if ":" in host else host
+    return f"{'https' if tls else 'http'}://{shown}:{bound.getsockname()[1]}"
+
+
+class _Server(uvicorn.Server):
+    """uvicorn that says when it answers, and for which a signal is an orderly end, not an error."""
+
+    def __init__(self, config: Config, limits: Limits, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._limits = limits
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        handshake_seconds = self._limits.header_seconds if self.config.ssl else None
+        loop = asyncio.get_running_loop()
+        self.servers = [
+            await loop.create_server(
+                self._protocol,
+                sock=bound,
+                ssl=self.config.ssl,
+                backlog=self.config.backlog,
+                ssl_handshake_timeout=handshake_seconds,
+            )
+            for bound in sockets or ()
+        ]
+        self.started = True
+        gc.collect()
+        gc.freeze()  # what is there now stays: the collector need not walk it again
+        self._ready()
+
+    def _protocol(self) -> SecureProtocol:
+        protocol = SecureProtocol(self.config, self.server_state, {})
+        protocol.limits = self._limits
+        return protocol
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if self.should_exit:
+            self.force_exit = True
+        self.should_exit = True
+
+
+def build(
+    app: FastAPI,
+    ready: Callable[[], None],
+    limits: Limits,
+    certificate: tuple[Path, Path] | None = None,
+) -> uvicorn.Server:
+    """The server for an application; `ready` is called once it answers."""
+    certificate_file, key_file = certificate or (None, None)
+    config = Config(
+        app,
+        http=SecureProtocol,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        backlog=_BACKLOG,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=_GRACE_SECONDS,
+        ssl_certfile=certificate_file,
+        ssl_keyfile=key_file,
+        ssl_context_factory=_tls_context if certificate else None,
+    )
+    return _Server(config, limits, ready)
+
+
+def run(
+    app: FastAPI,
+    bound: socket.socket,
+    ready: Callable[[], None],
+    limits: Limits,
+    certificate: tuple[Path, Path] | None = None,
+) -> None:
+    """Serve on a bound socket until SIGTERM or SIGINT.
+
+    The application's own start is awaited first and its errors are raised here.
+    """
+    server = build(app, ready, limits, certificate)
+
+    async def serve() -> None:
+        async with app.router.lifespan_context(app):
+            await server.serve([bound])
+
+    with bound, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(serve())

@@ -1,0 +1,190 @@
+"""Who may do what: tokens, scopes, organizations."""
+
+from dataclasses import replace
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from httpx import AsyncClient
+
+from tests.bundles import Line, inquiry_bundle, request_bundle, valid_npi
+from tests.integration.pas.door import (
+    CARE_UNMET,
+    FHIR_JSON,
+    MET,
+    NOW,
+    PATHS,
+    Client,
+    FixedClock,
+    MakeClient,
+    Rows,
+    claim_response,
+    found_by,
+    outcome_of,
+    reference_number,
+)
+
+REQUESTER = valid_npi("199999010")
+
+
+@pytest.mark.parametrize("path", ["Claim/$submit", "Claim/$inquire"])
+async def test_without_a_token_nothing_is_taken(
+    path: str, line: Line, stranger: AsyncClient, rows: Rows
+) -> None:
+    answer = await stranger.post(
+        f"{PATHS[line]}/{path}", json=request_bundle(line), headers={"content-type": FHIR_JSON}
+    )
+    (issue,) = outcome_of(answer, 401)
+    assert issue["code"] == "login"
+    assert answer.headers["www-authenticate"].startswith("Bearer")
+    assert set((await rows.counts()).values()) == {0}
+
+
+@pytest.mark.parametrize("token", ["", "x", "A" * 43, "é"])
+async def test_a_bad_token_is_none(token: str, client: Client, line: Line, rows: Rows) -> None:
+    bad = replace(client, token=token).at(line)
+    answer = await bad.http.post(
+        f"{PATHS[line]}/Claim/$submit",
+        json=request_bundle(line),
+        headers=[
+            (b"authorization", f"Bearer {token}".encode()),
+            (b"content-type", b"application/json"),
+        ],
+    )
+    outcome_of(answer, 401)
+    assert answer.headers["www-authenticate"].startswith("Bearer")
+    assert await rows.audit() == [("request.refused", "login")]
+
+
+async def test_an_expired_token_is_none(make_client: MakeClient, line: Line) -> None:
+    expired = await make_client(line, issued_at=NOW - timedelta(hours=2), ttl=timedelta(hours=1))
+    answer = await expired.submit(request_bundle(line))
+    outcome_of(answer, 401)
+    assert answer.headers["www-authenticate"].startswith("Bearer")
+
+
+async def test_a_token_ends_while_in_use(client: Client, clock: FixedClock) -> None:
+    clock.now = NOW + timedelta(hours=1)
+    outcome_of(await client.get("ClaimResponse/x"), 401)
+
+
+async def test_a_stranger_learns_nothing_of_a_bundle(stranger: AsyncClient, line: Line) -> None:
+    """401 comes before anything is said of the body."""
+    answer = await stranger.post(f"{PATHS[line]}/Claim/$submit", content=b"{broken")
+    outcome_of(answer, 401)
+
+
+@pytest.mark.parametrize("scope", ["system/ClaimResponse.rs", "system/Claim.u"])
+async def test_submitting_needs_its_scope(
+    scope: str, make_client: MakeClient, line: Line, rows: Rows
+) -> None:
+    reader = await make_client(line, scopes=(scope,))
+    (issue,) = outcome_of(await reader.submit(request_bundle(line)), 403)
+    assert issue["code"] == "forbidden"
+    assert set((await rows.counts()).values()) == {0}
+
+
+@pytest.mark.parametrize("scope", ["system/Claim.c", "system/ClaimResponse.r"])
+async def test_asking_needs_its_scope(scope: str, make_client: MakeClient, line: Line) -> None:
+    sender = await make_client(line, scopes=(scope,))
+    outcome_of(await sender.inquire(inquiry_bundle(line)), 403)
+    outcome_of(await sender.get(f"ClaimResponse/{uuid4()}"), 403)
+
+
+async def test_a_provider_sends_for_itself_alone(
+    make_client: MakeClient, line: Line, rows: Rows
+) -> None:
+    clinic = await make_client(line, npis=(REQUESTER,))
+    claim_response(await clinic.submit(request_bundle(line, answers=MET)))
+    before = await rows.counts()
+    other = request_bundle(line, requestor_npi=valid_npi("199999088"), seed="other")
+    (issue,) = outcome_of(await clinic.submit(other), 403)
+    assert issue["code"] == "forbidden"
+    assert await rows.counts() == before
+
+
+@pytest.mark.parametrize("how", ["identifier", "contained"])
+async def test_however_the_provider_is_named(how: str, make_client: MakeClient, rows: Rows) -> None:
+    clinic = await make_client(npis=(REQUESTER,))
+    bundle = request_bundle(answers=MET)
+    claim = bundle["entry"][0]["resource"]
+    number = {"system": "http://hl7.org/fhir/sid/us-npi", "value": valid_npi("199999088")}
+    if how == "identifier":
+        claim["provider"] = {"type": "Organization", "identifier": number}
+    else:
+        requestor = next(
+            e["resource"] for e in bundle["entry"] if e["fullUrl"] == claim["provider"]["reference"]
+        )
+        claim["contained"] = [{**requestor, "id": "requestor", "identifier": [number]}]
+        claim["provider"] = {"reference": "#requestor"}
+    answer = await clinic.submit(bundle)
+    assert answer.status_code in (403, 422), answer.text
+    assert set((await rows.counts()).values()) == {0}
+
+
+async def test_a_refused_sender_gets_no_stored_answer(make_client: MakeClient) -> None:
+    """Even where the identifier is known: who may not send may not hear."""
+    clinic = await make_client(npis=(REQUESTER,))
+    bundle = request_bundle(answers=MET)
+    await clinic.submit(bundle)
+    other = await make_client(npis=(valid_npi("199999088"),))
+    outcome_of(await other.submit(bundle), 403)
+
+
+async def test_anothers_case_looks_like_none(make_client: MakeClient, line: Line) -> None:
+    owner, other = await make_client(line), await make_client(line)
+    case = claim_response(await owner.submit(request_bundle(line, answers=MET)))
+    foreign = await other.get(f"ClaimResponse/{case['id']}")
+    absent = await other.get(f"ClaimResponse/{uuid4()}")
+    malformed = await other.get("ClaimResponse/no-such-id")
+    (issue,) = outcome_of(foreign, 404)
+    assert issue["code"] == "not-found"
+    assert foreign.content == absent.content == malformed.content
+    assert absent.status_code == malformed.status_code == 404
+    assert foreign.headers["content-type"] == malformed.headers["content-type"]
+
+
+async def test_an_inquiry_finds_nothing_of_another_organization(
+    make_client: MakeClient, line: Line
+) -> None:
+    owner, other = await make_client(line), await make_client(line)
+    affirmed = claim_response(await owner.submit(request_bundle(line, answers=MET)))
+    pended = claim_response(
+        await owner.submit(request_bundle(line, answers=CARE_UNMET, seed="pended"))
+    )
+    for asked in (
+        {"any_service": True},
+        {"utn": affirmed["preAuthRef"]},
+        {"reference": reference_number(pended)},
+    ):
+        assert found_by(await other.inquire(inquiry_bundle(line, **asked))) == []
+
+
+async def test_two_clients_of_one_organization_share_its_cases(make_client: MakeClient) -> None:
+    one = await make_client()
+    two = await make_client(organization_id=one.organization_id)
+    case = claim_response(await one.submit(request_bundle(answers=MET)))
+    assert (await two.get(f"ClaimResponse/{case['id']}")).status_code == 200
+
+
+async def test_metadata_is_open_to_everybody(stranger: AsyncClient, line: Line) -> None:
+    answer = await stranger.get(f"{PATHS[line]}/metadata")
+    assert answer.status_code == 200
+    body = answer.json()
+    assert body["resourceType"] == "CapabilityStatement"
+    (rest,) = body["rest"]
+    operations = {
+        operation["name"] for each in rest["resource"] for operation in each.get("operation", ())
+    }
+    assert operations >= {"submit", "inquire"}
+    assert body["format"] == ["json", FHIR_JSON]
+
+
+async def test_each_line_has_its_own_address_and_guide(stranger: AsyncClient) -> None:
+    guides = {}
+    for each, path in PATHS.items():
+        body = (await stranger.get(f"{path}/metadata")).json()
+        guides[each] = body["implementationGuide"]
+        assert body["implementation"]["url"].endswith(path)
+    assert any(guide.endswith("|2.2.1") for guide in guides["2.2"])
+    assert any(guide.endswith("|2.0.1") for guide in guides["2.0"])

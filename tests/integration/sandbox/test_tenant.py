@@ -1,0 +1,88 @@
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from tests.database import MakeCase
+from wiser_fhir.db.engine import transaction
+from wiser_fhir.db.migrate import ModeMismatch
+from wiser_fhir.priorauth.registry import Enrolment, InMemoryRegistry, Membership
+from wiser_fhir.priorauth.rules import is_mbi, is_npi
+from wiser_fhir.sandbox.tenant import Tenant, empty
+
+
+@pytest.fixture
+async def owned(owner_engine: AsyncEngine, clean_database: None) -> AsyncEngine:
+    return owner_engine
+
+
+async def count(engine: AsyncEngine, table: str) -> int:
+    async with engine.connect() as db:
+        return int(await db.scalar(text(f"select count(*) from {table}")))  # noqa: S608
+
+
+async def test_seeding_again_changes_nothing(
+    owned: AsyncEngine, superuser_engine: AsyncEngine
+) -> None:
+    tenant = Tenant.load()
+    for _ in range(2):
+        async with transaction(owned) as db:
+            await tenant.seed(db)
+    assert await count(superuser_engine, "organization") == len(tenant.organizations)
+    assert await count(superuser_engine, "client") == len(tenant.clients)
+    assert await count(superuser_engine, "clinician") == len(tenant.clinicians)
+
+
+async def test_a_reset_deletes_cases_and_keeps_what_must_stay(
+    owned: AsyncEngine, superuser_engine: AsyncEngine, make_case: MakeCase
+) -> None:
+    await make_case()
+    events = await count(superuser_engine, "audit_event")
+    async with transaction(owned) as db:
+        await empty(db)
+    for table in ("prior_auth_case", "message", "submission", "determination", "utn"):
+        assert await count(superuser_engine, table) == 0
+    assert await count(superuser_engine, "organization") == 1
+    assert await count(superuser_engine, "audit_event") == events
+
+
+async def test_after_a_reset_the_rules_of_the_database_hold_again(
+    owned: AsyncEngine, superuser_engine: AsyncEngine, make_case: MakeCase
+) -> None:
+    async with transaction(owned) as db:
+        await empty(db)
+    await make_case()
+    async with superuser_engine.connect() as db:
+        with pytest.raises(DBAPIError):
+            await db.execute(text("delete from determination"))
+
+
+async def test_a_production_database_is_not_emptied(
+    owned: AsyncEngine, superuser_engine: AsyncEngine, make_case: MakeCase
+) -> None:
+    await make_case()
+    async with superuser_engine.begin() as db:
+        await db.execute(text("update deployment set mode = 'production'"))
+    try:
+        with pytest.raises(ModeMismatch):
+            async with transaction(owned) as db:
+                await empty(db)
+        assert await count(superuser_engine, "prior_auth_case") == 1
+    finally:
+        async with superuser_engine.begin() as db:
+            await db.execute(text("update deployment set mode = 'sandbox'"))
+
+
+def test_the_tenants_numbers_have_the_right_shape() -> None:
+    tenant = Tenant.load()
+    assert all(is_mbi(record.mbi) for record in tenant.registry.beneficiaries)
+    numbers = [npi for each in tenant.organizations for npi in each.npis]
+    assert all(is_npi(npi) for npi in numbers)
+    assert all(is_npi(record.npi) for record in tenant.registry.providers)
+
+
+def test_the_sandbox_knows_everybody_and_some_better() -> None:
+    registry = InMemoryRegistry.of(Tenant.load().registry)
+    assert registry.beneficiary("1EG4TE5MK73") is Membership.KNOWN
+    assert registry.beneficiary("9XX9XX9XX91") is Membership.DECEASED
+    assert registry.provider("1999000049") is Enrolment.INELIGIBLE

@@ -1,0 +1,95 @@
+"""What metadata says, and what really answers: the same, in both directions."""
+
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from httpx import AsyncClient
+
+from wiser_fhir.app import PATHS
+from wiser_fhir.fhir.codes import Line
+
+_INTERACTIONS = {
+    "create": ("POST", ""),
+    "read": ("GET", "/{}"),
+    "update": ("PUT", "/{}"),
+    "delete": ("DELETE", "/{}"),
+}
+
+
+def declared(statement: dict[str, Any]) -> set[tuple[str, str]]:
+    """Methods and paths of everything a CapabilityStatement lists, below its base."""
+    found = {("GET", "/metadata")}
+    [rest] = statement["rest"]
+    for resource in rest["resource"]:
+        base = f"/{resource['type']}"
+        for interaction in resource.get("interaction", []):
+            method, rest_of_path = _INTERACTIONS[interaction["code"]]
+            found.add((method, base + rest_of_path))
+        for operation in resource.get("operation", []):
+            found.add(("POST", f"{base}/${operation['name']}"))
+    return found
+
+
+def offered(app: FastAPI, base: str) -> set[tuple[str, str]]:
+    """Methods and paths of every route below a base path."""
+    return {
+        (method, "/".join("{}" if "{" in part else part for part in path[len(base) :].split("/")))
+        for path, methods in app.state.routes.paths().items()
+        if path.startswith(f"{base}/")
+        for method in methods
+    }
+
+
+@pytest.mark.parametrize("line", PATHS)
+async def test_what_is_declared_is_offered_and_what_is_offered_is_declared(
+    app: FastAPI, anonymous: AsyncClient, line: Line
+) -> None:
+    base = PATHS[line]
+    statement = (await anonymous.get(f"{base}/metadata")).json()
+    assert declared(statement) == offered(app, base)
+
+
+@pytest.mark.parametrize("line", PATHS)
+async def test_the_address_is_the_configured_one_whatever_the_host_header_says(
+    anonymous: AsyncClient, line: Line
+) -> None:
+    response = await anonymous.get(f"{PATHS[line]}/metadata")
+    assert response.headers["content-type"] == "application/fhir+json"
+    assert response.headers["access-control-allow-origin"] == "*"
+    assert response.json()["implementation"]["url"] == f"https://payer.example{PATHS[line]}"
+    assert "deployment.invalid" not in response.text
+    assert "wrong.host" not in response.text
+
+
+async def test_metadata_is_json_or_nothing(anonymous: AsyncClient) -> None:
+    refused = await anonymous.get("/fhir/metadata", headers={"Accept": "application/fhir+xml"})
+    assert refused.status_code == 406
+
+
+async def test_every_route_is_closed_to_strangers_but_for_those_named_here(
+    app: FastAPI, anonymous: AsyncClient
+) -> None:
+    opened = {
+        "/healthz", "/readyz", "/metrics", "/docs", "/openapi.json",
+        "/fhir/metadata", "/v2.0/fhir/metadata",
+    }  # fmt: skip
+    for path, methods in app.state.routes.paths().items():
+        for method in methods:
+            url = path.replace("{", "").replace("}", "")
+            response = await anonymous.request(method, url)
+            assert (response.status_code != 401) == (path in opened), (method, path)
+
+
+@pytest.mark.parametrize("path", PATHS.values())
+@pytest.mark.parametrize("rest", ["Claim/$submit", "Claim/$nothing", "Patient", "Claim/1", ""])
+async def test_strangers_learn_nothing_of_the_paths(
+    anonymous: AsyncClient, path: str, rest: str
+) -> None:
+    for method in ("GET", "POST", "PUT", "DELETE", "PATCH"):
+        assert (await anonymous.request(method, f"{path}/{rest}")).status_code == 401
+
+
+async def test_readiness_asks_the_database(anonymous: AsyncClient) -> None:
+    assert (await anonymous.get("/healthz")).json() == {"status": "ok"}
+    assert (await anonymous.get("/readyz")).json() == {"status": "ready"}

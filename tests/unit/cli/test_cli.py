@@ -1,0 +1,79 @@
+"""The command inside the test's own process: what needs no server and no database."""
+
+import os
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+from wiser_fhir.cli import cli, main
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith("WISER_"):
+            monkeypatch.delenv(name)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "settings", "named"),
+    [
+        (["serve"], {}, "WISER_DATABASE_URL"),
+        (["serve"], {"WISER_MODE": "sandbx"}, "WISER_MODE"),
+        (["serve"], {"WISER_MOED": "sandbox"}, "did you mean WISER_MODE?"),
+        (["worker"], {}, "WISER_UTN_SOURCE"),
+        (["migrate"], {}, "WISER_DATABASE_OWNER_URL"),
+        (["token", "--client", "sandbox-ehr"], {}, "WISER_MODE"),
+        (["sandbox", "reset"], {}, "WISER_MODE"),
+        (["igs", "compile"], {}, "WISER_FHIR_PACKAGES"),
+        (["igs", "verify"], {"WISER_FHIR_PACKAGES": "/no/such"}, "WISER_FHIR_PACKAGES"),
+    ],
+)
+def test_what_hinders_a_start_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, arguments: list[str], settings: dict[str, str], named: str
+) -> None:
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys, "argv", ["wiser-fhir", *arguments])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert isinstance(caught.value.code, str)
+    assert named in caught.value.code
+    assert "\n" not in caught.value.code
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "",
+        "serve",
+        "worker",
+        "migrate",
+        "demo",
+        "token",
+        "sandbox",
+        "sandbox reset",
+        "igs",
+        "igs compile",
+        "igs verify",
+        "coverage",
+        "coverage check",
+    ],
+)
+def test_every_command_explains_itself(command: str) -> None:
+    done = CliRunner().invoke(cli, [*command.split(), "--help"])
+    assert done.exit_code == 0
+    assert len(done.stdout.split()) > 10
+
+
+@pytest.mark.parametrize("ttl", ["", "24", "h", "0h", "-1h", "1w", "1.5h", "9999999d"])
+def test_a_life_is_a_number_and_a_unit(ttl: str) -> None:
+    done = CliRunner().invoke(cli, ["token", "--client", "sandbox-ehr", "--ttl", ttl])
+    assert done.exit_code == 2
+
+
+def test_coverage_check_prints_the_catalogue() -> None:
+    done = CliRunner().invoke(cli, ["coverage", "check"])
+    assert done.exit_code == 0
+    assert "epidural-steroid-injection" in done.stdout
