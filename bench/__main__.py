@@ -1,0 +1,185 @@
+"""Measures what the design bounds, each beside its floor in the same run: `python -m bench`.
+
+Exit code 1 if a bound is missed, 2 if something could not be measured. On loopback only, bounded,
+in about ten minutes on two cores; its databases are made for it and removed.
+"""
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+from bench import database, inquire, loads, memory, processes, report, starts, submit, validation
+from bench.report import Row, latency, of_load
+from bench.requests import ROOT
+
+MANY = 1_000_000
+OUT = ROOT / "build" / "bench.json"
+
+Section = Callable[[Path, argparse.Namespace], Iterator[Row]]
+
+
+def validate(_folder: Path, _options: argparse.Namespace) -> Iterator[Row]:
+    """Validation of one Bundle."""
+    for each in validation.measure():
+        engine = f"; HL7's engine warm {each.engine:.0f} ms" if each.engine else ""
+        yield Row(
+            work=f"validate, {each.name}, {each.bytes / 1000:.1f} KB",
+            measured=f"{each.ours:.3f} ms{engine}",
+            floor=f"orjson.loads {each.loads:.3f} ms",
+            ratio=f"{each.ratio:.1f} x",
+            bound="<= 8 x, <= 0.5 ms",
+            ok=each.ratio <= 8 and each.ours <= 0.5,
+            details=asdict(each),
+        )
+
+
+def start(folder: Path, _options: argparse.Namespace) -> Iterator[Row]:
+    """Start to first answer."""
+    took = starts.measure(folder / "start")
+    for work, answered, submitted, most in (
+        ("start to first answer", took.again, took.again_submit, 3),
+        ("first ever start", took.first, took.first_submit, 8),
+    ):
+        yield Row(
+            work=work,
+            measured=f"{answered:.2f} s; first $submit answered {submitted:.2f} s",
+            floor="",
+            ratio="",
+            bound=f"<= {most} s",
+            ok=submitted <= most,
+            details=asdict(took),
+        )
+
+
+def submits(folder: Path, _options: argparse.Namespace) -> Iterator[Row]:
+    """`$submit` against its floors."""
+    turns = submit.measure(folder / "submit")
+    flow = submit.middle(turns.flow)
+    details = {
+        name: [of_load(each) for each in getattr(turns, name)] for name in ("flow", "rows", "one")
+    }
+    for work, floors, least in (
+        (f"$submit, floor of {turns.rows_per_request} rows", turns.rows, 0.5),
+        ("$submit, floor of one row", turns.one, 0.25),
+    ):
+        floor = submit.middle(floors)
+        ratio = turns.ratio(floors)
+        yield Row(
+            work=work,
+            measured=f"{flow.per_second:.0f}/s, {latency(flow)}",
+            floor=f"{floor.per_second:.0f}/s, {latency(floor)}",
+            ratio=f"{ratio:.0%}",
+            bound=f">= {least:.0%}",
+            ok=ratio >= least,
+            details={**details, "ratio": ratio},
+        )
+    half = turns.half
+    yield Row(
+        work="$submit at half load",
+        measured=f"{half.per_second:.0f}/s, {latency(half)}",
+        floor="",
+        ratio="",
+        bound="p99 <= 50 ms",
+        ok=half.p99_ms <= 50,
+        note=f"{half.late} of {half.sent} requests left late, at most {half.worst_late_ms:.0f} ms",
+        details=of_load(half),
+    )
+
+
+def remember(folder: Path, options: argparse.Namespace) -> Iterator[Row]:
+    """Memory of a worker."""
+    used = memory.measure(folder / "memory", options.requests)
+    enough = used.requests >= options.requests
+    yield Row(
+        work=f"memory of a worker, {used.requests:,} submits",
+        measured=f"{used.most:.0f} MB at most",
+        floor=f"{used.before:.0f} MB after the first request",
+        ratio=f"{used.late - used.early:+.1f} MB from the second fifth to the last",
+        bound="<= 200 MB, flat (< 5 MB)",
+        ok=used.most <= 200 and used.late - used.early < 5 if enough else None,
+        note="" if enough else f"{options.requests:,} were to be sent, the time did not suffice",
+        details=asdict(used),
+    )
+
+
+def inquiries(folder: Path, options: argparse.Namespace) -> Iterator[Row]:
+    """`$inquire` over few and many cases."""
+    growth = inquire.measure(folder, options.cases)
+    few, many = (growth.middle(each) for each in (growth.few, growth.many))
+    yield Row(
+        work=f"$inquire, {inquire.FEW:,} and {growth.cases:,} cases",
+        measured=f"{many.per_second:.0f}/s, {latency(many)}",
+        floor=f"{few.per_second:.0f}/s, {latency(few)}",
+        ratio=f"p99 x {growth.ratio:.2f}",
+        bound="p99 x <= 1.5",
+        ok=growth.ratio <= 1.5 if growth.cases >= MANY else None,
+        note=f"p50 x {many.p50_ms / few.p50_ms:.2f}; {growth.answered_cases:.1f} cases an answer;"
+        f" {growth.filled_in:.0f} s to fill in",
+        details={
+            "few": [of_load(each) for each in growth.few],
+            "many": [of_load(each) for each in growth.many],
+            "ratio": growth.ratio,
+        },
+    )
+
+
+SECTIONS: dict[str, Section] = {
+    "validate": validate,
+    "start": start,
+    "submit": submits,
+    "memory": remember,
+    "inquire": inquiries,
+}
+
+
+def main() -> int:
+    """Measure, print, write."""
+    options = _options()
+    rows: list[Row] = []
+    failed = False
+    loads.install()
+    with tempfile.TemporaryDirectory(prefix="wiser-bench-") as name:
+        folder = Path(name)
+        on = report.machine(_postgres(folder / "version"))
+        for section in options.only or SECTIONS:
+            started = time.monotonic()
+            print(f"measuring: {SECTIONS[section].__doc__}", flush=True)
+            try:
+                for row in SECTIONS[section](folder, options):
+                    rows.append(row)
+                    print(f"  {row.work}: {row.measured}  {row.ratio}", flush=True)
+            except (loads.LoadError, processes.StartError, submit.WrongAnswer) as error:
+                failed = True
+                print(f"  {section} could not be measured: {error}", flush=True)
+            print(f"  took {time.monotonic() - started:.0f} s", flush=True)
+    print("\n" + ", ".join(f"{name} {value}" for name, value in on.items()))
+    if on["busy"] > report.QUIET:
+        print("\nThe machine was busy before: latencies and rates are disturbed, ratios less so.")
+    print("\n" + report.table(rows))
+    report.write(options.out, rows, on)
+    if failed:
+        return 2
+    return 0 if all(row.ok for row in rows) else 1
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--only", action="append", choices=SECTIONS, help="may be repeated")
+    parser.add_argument("--cases", type=int, default=MANY, help="how many `$inquire` looks through")
+    parser.add_argument("--requests", type=int, default=memory.REQUESTS, help="of the memory run")
+    parser.add_argument("--out", type=Path, default=OUT, help="where the JSON goes")
+    return parser.parse_args()
+
+
+def _postgres(data_dir: Path) -> str:
+    with processes.serve(data_dir):
+        version: str = database.value(data_dir, "show server_version")
+    return version
+
+
+if __name__ == "__main__":
+    sys.exit(main())

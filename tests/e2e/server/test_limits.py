@@ -1,0 +1,390 @@
+"""The protocol over real sockets, with deadlines short enough for a test."""
+
+import socket
+import ssl
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
+
+import pytest
+import uvicorn
+import uvloop
+from fastapi import FastAPI, Request
+from starlette.responses import PlainTextResponse, Response
+
+from wiser_fhir import server
+from wiser_fhir.server import Limits
+
+SHORT = Limits(
+    connections=20,
+    header_seconds=0.6,
+    body_seconds=1.0,
+    answer_seconds=0.6,
+    linger_seconds=0.6,
+)
+PATIENCE = 5.0
+LARGE_ANSWER = 64 * 1024 * 1024
+
+
+def application() -> FastAPI:
+    app = FastAPI()
+
+    @app.get("/ok")
+    async def ok(request: Request) -> dict[str, Any]:
+        tls = request.scope.get("extensions", {}).get("tls")
+        return {"tls": tls and {k: bool(v) for k, v in tls.items()}}
+
+    @app.post("/length")
+    async def length(request: Request) -> int:
+        return len(await request.body())
+
+    @app.post("/early")
+    async def early() -> Response:
+        return PlainTextResponse("no", 413)
+
+    @app.get("/much")
+    async def much() -> Response:
+        return Response(bytes(LARGE_ANSWER))
+
+    return app
+
+
+@contextmanager
+def running(
+    limits: Limits = SHORT, certificate: tuple[Path, Path] | None = None
+) -> Iterator[tuple[str, int]]:
+    """A server in a thread of its own, stopped at the end."""
+    bound = server.bind("127.0.0.1", 0)
+    address = bound.getsockname()
+    ready = Event()
+    stop: list[Callable[[], None]] = []
+
+    async def serve() -> None:
+        one = server.build(application(), ready.set, limits, certificate)
+        stop.append(lambda: setattr(one, "should_exit", True))
+        await one.serve([bound])
+
+    thread = Thread(target=lambda: uvloop.run(serve()), daemon=True)
+    thread.start()
+    assert ready.wait(PATIENCE)
+    yield address
+    stop[0]()
+    thread.join(PATIENCE)
+    assert not thread.is_alive()
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[tuple[str, int]]:
+    with running() as found:
+        yield found
+
+
+@contextmanager
+def connected(address: tuple[str, int]) -> Iterator[socket.socket]:
+    with socket.create_connection(address, timeout=PATIENCE) as peer:
+        yield peer
+
+
+def answer(peer: socket.socket) -> bytes:
+    """Everything until the server closes, b"" also when it resets."""
+    received = b""
+    try:
+        while chunk := peer.recv(65_536):
+            received += chunk
+    except ConnectionError:
+        pass
+    return received
+
+
+def one_answer(peer: socket.socket) -> bytes:
+    """One answer on a connection that stays, by its content-length."""
+    received = b""
+    while b"\r\n\r\n" not in received:
+        received += peer.recv(65_536)
+    head, _, body = received.partition(b"\r\n\r\n")
+    length = int(head.partition(b"content-length: ")[2].split(b"\r\n")[0])
+    while len(body) < length:
+        body += peer.recv(65_536)
+    return head + b"\r\n\r\n" + body
+
+
+def pushed(peer: socket.socket, data: bytes, chunk: int = 65_536) -> int:
+    """How much of `data` could be sent before the server had enough."""
+    for start in range(0, len(data), chunk):
+        try:
+            peer.sendall(data[start : start + chunk])
+        except (ConnectionError, TimeoutError):
+            return start
+    return len(data)
+
+
+def dribble(peer: socket.socket, piece: bytes) -> None:
+    """Send a little again and again, until the server cuts the connection."""
+    deadline = time.monotonic() + PATIENCE
+    try:
+        while time.monotonic() < deadline:
+            peer.sendall(piece)
+            time.sleep(0.05)
+    except ConnectionError:
+        return
+    pytest.fail("the server goes on listening")
+
+
+def is_served(address: tuple[str, int]) -> bool:
+    with connected(address) as peer:
+        peer.sendall(b"GET /ok HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        return answer(peer).startswith(b"HTTP/1.1 200")
+
+
+def test_a_request_is_answered_and_nobody_names_the_server(address: tuple[str, int]) -> None:
+    with connected(address) as peer:
+        peer.sendall(b"GET /ok HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        received = answer(peer)
+    assert received.startswith(b"HTTP/1.1 200")
+    assert b"\r\nserver:" not in received.lower()
+
+
+def test_a_header_of_eight_megabytes_is_cut(address: tuple[str, int]) -> None:
+    head = b"GET /ok HTTP/1.1\r\nhost: x\r\nx-long: " + b"a" * 8 * 1024 * 1024
+    with connected(address) as peer:
+        sent = pushed(peer, head)
+        received = answer(peer)
+    assert sent < len(head)
+    assert received == b"" or received.startswith(b"HTTP/1.1 431")
+    assert is_served(address)
+
+
+def test_a_header_a_little_too_long_gets_431(address: tuple[str, int]) -> None:
+    with connected(address) as peer:
+        value = b"a" * (SHORT.header_bytes + 1)
+        peer.sendall(b"GET /ok HTTP/1.1\r\nhost: x\r\nx-long: " + value + b"\r\n\r\n")
+        received = answer(peer)
+    assert received.startswith(b"HTTP/1.1 431")
+    assert received.endswith(b"\r\n\r\n")
+
+
+def test_a_hundred_thousand_headers_are_refused_quickly(address: tuple[str, int]) -> None:
+    head = b"GET /ok HTTP/1.1\r\n" + b"a: b\r\n" * 100_000 + b"\r\n"
+    started = time.monotonic()
+    with connected(address) as peer:
+        pushed(peer, head)
+        received = answer(peer)
+    assert time.monotonic() - started < 1.0
+    assert received == b"" or received.startswith(b"HTTP/1.1 431")
+    assert is_served(address)
+
+
+def test_a_hundred_headers_pass_and_one_more_does_not(address: tuple[str, int]) -> None:
+    for count, status in ((100, b"200"), (101, b"431")):
+        names = b"".join(b"x-%d: y\r\n" % n for n in range(count - 1))
+        with connected(address) as peer:
+            peer.sendall(b"GET /ok HTTP/1.1\r\nconnection: close\r\n" + names + b"\r\n")
+            assert answer(peer).startswith(b"HTTP/1.1 " + status)
+
+
+def test_a_url_too_long_gets_414(address: tuple[str, int]) -> None:
+    with connected(address) as peer:
+        peer.sendall(b"GET /ok?" + b"a" * SHORT.url_bytes + b" HTTP/1.1\r\nhost: x\r\n\r\n")
+        assert answer(peer).startswith(b"HTTP/1.1 414")
+
+
+@pytest.mark.parametrize("said", [b"", b"\r\n", b"GET /ok HTTP/1.1\r\nhost: x\r\n"])
+def test_who_says_too_little_is_cut_at_the_deadline(address: tuple[str, int], said: bytes) -> None:
+    started = time.monotonic()
+    with connected(address) as peer:
+        peer.sendall(said)
+        assert answer(peer) == b""
+    assert SHORT.header_seconds * 0.8 < time.monotonic() - started < PATIENCE / 2
+
+
+@pytest.mark.parametrize("piece", [b"x", b"\r\n"])
+def test_dribbling_a_head_buys_no_time(address: tuple[str, int], piece: bytes) -> None:
+    started = time.monotonic()
+    with connected(address) as peer:
+        if piece == b"x":
+            peer.sendall(b"GET /ok HTTP/1.1\r\nx-slow: ")
+        dribble(peer, piece)
+    assert time.monotonic() - started < PATIENCE / 2
+
+
+def test_dribbling_a_body_ends_at_its_deadline(address: tuple[str, int]) -> None:
+    started = time.monotonic()
+    with connected(address) as peer:
+        peer.sendall(b"POST /length HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n")
+        dribble(peer, b"x")
+    assert time.monotonic() - started < PATIENCE / 2
+
+
+def test_dribbling_after_an_answer_ends_too(address: tuple[str, int]) -> None:
+    started = time.monotonic()
+    with connected(address) as peer:
+        peer.sendall(b"GET /ok HTTP/1.1\r\nhost: x\r\n\r\n")
+        assert one_answer(peer).startswith(b"HTTP/1.1 200")
+        dribble(peer, b"\r\n")
+    assert time.monotonic() - started < PATIENCE / 2
+
+
+def test_a_peer_that_reads_no_answer_is_cut(address: tuple[str, int]) -> None:
+    with connected(address) as peer:
+        peer.sendall(b"GET /much HTTP/1.1\r\nhost: x\r\n\r\n")
+        time.sleep(SHORT.answer_seconds * 2)
+        assert len(answer(peer)) < LARGE_ANSWER
+
+
+def test_an_early_answer_reaches_a_peer_that_is_still_sending(address: tuple[str, int]) -> None:
+    body = bytes(2 * 1024 * 1024)
+    with connected(address) as peer:
+        peer.sendall(
+            b"POST /early HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: %d\r\n\r\n"
+            % len(body)
+        )
+        time.sleep(0.1)
+        received = answer(peer)
+    assert received.startswith(b"HTTP/1.1 413")
+
+
+def test_a_peer_that_goes_on_sending_after_its_answer_is_cut(address: tuple[str, int]) -> None:
+    started = time.monotonic()
+    with connected(address) as peer:
+        peer.sendall(b"POST /early HTTP/1.1\r\nhost: x\r\ncontent-length: 100000000\r\n\r\n")
+        assert one_answer(peer).startswith(b"HTTP/1.1 413")
+        dribble(peer, bytes(1000))
+    assert time.monotonic() - started < PATIENCE / 2
+
+
+def test_head_and_a_large_body_in_one_piece_pass(address: tuple[str, int]) -> None:
+    body = bytes(3 * SHORT.header_bytes)
+    with connected(address) as peer:
+        peer.sendall(
+            b"POST /length HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: %d\r\n\r\n"
+            % len(body)
+            + body
+        )
+        assert answer(peer).endswith(str(len(body)).encode())
+
+
+@pytest.mark.parametrize("size", [100_000, 150_000, 200_000, 262_144, 400_000, 5_000_000])
+def test_large_bodies_on_one_connection_pass_however_they_are_cut(
+    address: tuple[str, int], size: int
+) -> None:
+    head = b"POST /length HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % size
+    with connected(address) as peer:
+        for piece in (size, 64_000, 250_000):
+            peer.sendall(head)
+            time.sleep(0.02)
+            pushed(peer, bytes(size), piece)
+            assert one_answer(peer).endswith(str(size).encode())
+
+
+def test_a_hundred_requests_in_one_piece_are_all_answered(address: tuple[str, int]) -> None:
+    one = b"GET /ok HTTP/1.1\r\nhost: x\r\nx-fill: " + b"a" * 3_000 + b"\r\n\r\n"
+    received = b""
+    with connected(address) as peer:
+        peer.sendall(one * 100)
+        while received.count(b"HTTP/1.1 200") < 100:
+            received += peer.recv(65_536)
+
+
+def test_several_requests_on_one_connection_are_counted_apart(address: tuple[str, int]) -> None:
+    one = b"GET /ok HTTP/1.1\r\n" + b"".join(b"x-%d: y\r\n" % n for n in range(90)) + b"\r\n"
+    with connected(address) as peer:
+        for _ in range(5):
+            peer.sendall(one)
+            assert one_answer(peer).startswith(b"HTTP/1.1 200")
+        peer.sendall(one * 3)
+        received = b""
+        while received.count(b"HTTP/1.1 200") < 3:
+            received += peer.recv(65_536)
+
+
+def test_one_connection_too_many_gets_503() -> None:
+    with running(Limits(connections=3)) as address:
+        held = [socket.create_connection(address) for _ in range(3)]
+        try:
+            assert is_eventually(lambda: not is_served(address))
+            with connected(address) as peer:
+                received = answer(peer)
+            assert received.startswith(b"HTTP/1.1 503")
+            assert b"retry-after" in received
+        finally:
+            for each in held:
+                each.close()
+        assert is_eventually(lambda: is_served(address))
+
+
+def is_eventually(true: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + PATIENCE
+    while not true():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"NOT HTTP AT ALL\r\n\r\n",
+        b"GET /ok HTTP/9.9\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"POST /length HTTP/1.1\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\nhello",
+        b"POST /length HTTP/1.1\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n",
+        b"GET /ok HTTP/1.1\r\nbad header\r\n\r\n",
+        b"\x00" * 1000,
+    ],
+)
+def test_garbage_gets_a_short_400(address: tuple[str, int], garbage: bytes) -> None:
+    with connected(address) as peer:
+        peer.sendall(garbage)
+        received = answer(peer)
+    assert received == b"" or received.startswith(b"HTTP/1.1 400")
+    assert is_served(address)
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    folder = tmp_path_factory.mktemp("tls")
+    key, chain = folder / "key.pem", folder / "chain.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+         "-nodes", "-keyout", key, "-out", chain, "-days", "2", "-subj", "/CN=localhost",
+         "-addext", "subjectAltName=IP:127.0.0.1"],
+        check=True,
+        capture_output=True,
+    )  # fmt: skip
+    return chain, key
+
+
+def test_tls_is_of_today_and_facts_of_it_reach_the_application(
+    certificate: tuple[Path, Path],
+) -> None:
+    context = ssl.create_default_context(cafile=str(certificate[0]))
+    with running(certificate=certificate) as address:
+        with (
+            connected(address) as plain,
+            context.wrap_socket(plain, server_hostname="127.0.0.1") as peer,
+        ):
+            peer.sendall(b"GET /ok HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+            assert b'"tls_version":true' in answer(peer)
+            assert peer.session is None or not peer.session.has_ticket
+        old = ssl.create_default_context(cafile=str(certificate[0]))
+        with pytest.warns(DeprecationWarning, match="TLSv1_1"):
+            old.maximum_version = ssl.TLSVersion.TLSv1_1
+        with connected(address) as plain, pytest.raises((ssl.SSLError, ConnectionError)):
+            old.wrap_socket(plain, server_hostname="127.0.0.1")
+
+
+def test_who_begins_no_handshake_is_cut(certificate: tuple[Path, Path]) -> None:
+    with running(certificate=certificate) as address, connected(address) as peer:
+        started = time.monotonic()
+        assert answer(peer) == b""
+        assert time.monotonic() - started < PATIENCE / 2
+
+
+def test_the_uvicorn_this_leans_on_is_the_one_it_was_written_for() -> None:
+    assert uvicorn.__version__ == "0.54.0"
