@@ -540,8 +540,7 @@ grant select, insert, update (state, ended_at) on utn to wiser_app
 
 grant select, insert, update (state, attempts, last_error, ended_at) on notification to wiser_app
 
-grant insert (organization_id, client_id, request_id, action, outcome, object_kind, object_id,
-    patient, detail) on audit_event to wiser_app
+grant insert on audit_event to wiser_app
 """
 
 # The only ways to see a row of another organization. Each asks for what only somebody who already

@@ -258,7 +258,7 @@ def _production_problems(settings: Settings) -> list[str]:
         problems.append(
             "WISER_TLS_CERT: production needs it with WISER_TLS_KEY, or WISER_TLS_PROXY"
         )
-    if settings.utn_source == "local" and settings.utn_prefix in (None, SANDBOX_PREFIX):
+    if settings.utn_prefix in (None, SANDBOX_PREFIX):
         problems.append(f"WISER_UTN_PREFIX: production needs one other than {SANDBOX_PREFIX}")
     if settings.sandbox_hosts:
         problems.append("WISER_SANDBOX_HOSTS: production refuses it")

@@ -10,6 +10,7 @@ SANDBOX = {"WISER_MODE": "sandbox"}
 PRODUCTION = {
     "WISER_DATABASE_URL": "postgresql://wiser_app:hidden@db.example/wiser",
     "WISER_UTN_SOURCE": "local",
+    "WISER_UTN_PREFIX": "WF",
     "WISER_PUBLIC_URL": "https://payer.example",
     "WISER_AUDIT_KEY": base64.b64encode(bytes(32)).decode(),
     "WISER_TLS_PROXY": "edge",
@@ -45,6 +46,10 @@ def test_production_starts_with_what_it_needs_and_affirms_nothing_by_software() 
 def test_production_names_what_it_lacks(missing: str) -> None:
     environ = {name: value for name, value in PRODUCTION.items() if name != missing}
     assert missing in refusal(environ)
+
+
+def test_production_does_not_give_the_sandbox_s_numbers() -> None:
+    assert "WISER_UTN_PREFIX" in refusal(PRODUCTION | {"WISER_UTN_PREFIX": "ZZ"})
 
 
 def test_everything_missing_is_named_in_one_line() -> None:
