@@ -23,7 +23,7 @@ BOMBS = {
 }
 ANSWER_SECONDS = 10.0
 PING_SECONDS = 5.0
-MEMORY_MIB = 512
+MEMORY_MIB = 400
 
 
 def peak_memory(pid: int) -> int:
