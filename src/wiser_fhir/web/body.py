@@ -16,10 +16,10 @@ from wiser_fhir.errors import Malformed, Problem, TooLarge
 MAX_BODY = 32 * 1024 * 1024
 MAX_DEPTH = 64
 MAX_ENTRIES = 2_000
-# A body this large is parsed off the event loop, and only a few at a time.
+# A body this large is parsed off the event loop, and one at a time.
 LARGE = 1024 * 1024
 MAX_TOKENS = 500_000
-_LARGE_BODIES = anyio.CapacityLimiter(2)
+_LARGE_BODIES = anyio.CapacityLimiter(1)
 _CHUNK = 1024 * 1024
 
 # orjson writes 254 levels and no more. Wrapped in 190, what is deeper than 64 no longer fits.
