@@ -11,15 +11,15 @@ from wiser_fhir.clock import business_date
 from wiser_fhir.coverage.requested import CPT, HCPCS
 from wiser_fhir.fhir import codes
 from wiser_fhir.fhir.elements import Json, codings, extension
+from wiser_fhir.fhir.values import day_of, instant, service_dates
+from wiser_fhir.intake.member import member_numbers
+from wiser_fhir.intake.parties import npis_of
 from wiser_fhir.pas.evidence import is_withdrawn, supporting_resources
-from wiser_fhir.pas.parties import npis_of
 from wiser_fhir.pas.request import (
     RequestBundle,
     certification_types,
-    own_member_numbers,
     resources_in,
 )
-from wiser_fhir.pas.values import day_of, instant, service_dates
 
 _INITIAL = "I"
 _STATE = re.compile("[A-Z]{2}")
@@ -84,7 +84,7 @@ def _of_the_person(request: RequestBundle) -> Iterator[str]:
     made = instant(request.claim.get("created"))
     if born is not None and made is not None and born > business_date(made):
         yield "The date of birth lies in the future."
-    numbers = own_member_numbers(request)
+    numbers = member_numbers(request.patient or {}, request.focal_coverage or {})
     if len({number for number, _ in numbers}) > 1:
         yield "The request names more than one Medicare number."
     if any(_is_old(identifier) for _, identifier in numbers):

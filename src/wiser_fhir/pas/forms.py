@@ -8,9 +8,9 @@ from typing import Any
 from wiser_fhir.fhir import codes
 from wiser_fhir.fhir.answers import ItemAnswers, answers_by_link_id
 from wiser_fhir.fhir.elements import Json
+from wiser_fhir.fhir.values import day_of, decimal, full_date, instant
 from wiser_fhir.pas.evidence import supporting_resources
 from wiser_fhir.pas.request import RequestBundle
-from wiser_fhir.pas.values import day_of, decimal, full_date, instant
 from wiser_fhir.priorauth.models import Answer, AnswerValue, CompletedForm
 
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 from wiser_fhir.fhir import codes
 from wiser_fhir.fhir.elements import Json, code_in, codings, extension
+from wiser_fhir.fhir.values import service_dates
 from wiser_fhir.pas.parties import parties_of
 from wiser_fhir.pas.request import RequestBundle
-from wiser_fhir.pas.values import service_dates
 from wiser_fhir.priorauth.inquiry import Inquiry, ItemExample
 from wiser_fhir.priorauth.models import ItemStatus, PartyRole
 

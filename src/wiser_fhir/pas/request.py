@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from wiser_fhir.fhir import codes
 from wiser_fhir.fhir.bundle import References
-from wiser_fhir.fhir.elements import Json, code_in, codings, extension, extensions, has_profile
+from wiser_fhir.fhir.elements import Json, codings, extension, extensions, has_profile
+from wiser_fhir.intake.member import beneficiary
 from wiser_fhir.priorauth.models import Identifier
 
 _CANCEL = "3"  # X12 1322
@@ -62,11 +63,8 @@ class RequestBundle:
 
     @property
     def medicare_number(self) -> str | None:
-        """The Medicare number: where its own system names it, else the member id of the Coverage.
-
-        Trimmed, upper-case, without dashes; None where nobody gives one.
-        """
-        return next((number for number, _ in own_member_numbers(self)), None)
+        """The Medicare number. Trimmed, upper-case, without dashes; None where nobody gives one."""
+        return beneficiary(self.patient or {}, self.focal_coverage or {}).mbi
 
     def is_update(self) -> bool:
         """Whether this changes or cancels an earlier request.
@@ -81,35 +79,6 @@ class RequestBundle:
             or has_profile(claim, codes.CLAIM_UPDATE)
             or any(map(_changes_or_cancels, parts))
         )
-
-
-def own_member_numbers(request: RequestBundle) -> list[tuple[str, Json]]:
-    """Every number that may be the beneficiary's Medicare number, best first, with its Identifier.
-
-    A member id counts only where nothing is under Medicare's own system, or in the Coverage.
-    """
-    patient, coverage = request.patient or {}, request.focal_coverage or {}
-    own = [*_under(patient, codes.MBI_SYSTEMS), *_under(coverage, codes.MBI_SYSTEMS)]
-    members = [*_member_ids(coverage)]
-    if "subscriberId" in coverage:
-        members.append({"value": coverage["subscriberId"]})
-    if not own and not members:
-        members = list(_member_ids(patient))
-    return [(_plain_number(i["value"]), i) for i in (*own, *members) if i.get("value")]
-
-
-def _under(resource: Json, systems: tuple[str, ...]) -> Iterator[Json]:
-    return (i for i in resource.get("identifier", ()) if i.get("system") in systems)
-
-
-def _member_ids(resource: Json) -> Iterator[Json]:
-    for identifier in resource.get("identifier", ()):
-        if code_in(identifier.get("type"), codes.IDENTIFIER_TYPE) == "MB":
-            yield identifier
-
-
-def _plain_number(number: str) -> str:
-    return number.replace("-", "").strip().upper()
 
 
 def certification_types(part: Json) -> frozenset[str]:

@@ -4,25 +4,24 @@ from collections.abc import Iterator
 from datetime import datetime
 from uuid import UUID
 
-from wiser_fhir.coverage.requested import Code, RequestedService
+from wiser_fhir.coverage.requested import RequestedService
 from wiser_fhir.fhir import codes
 from wiser_fhir.fhir.elements import Json, code_in, codings, extension
-from wiser_fhir.pas.coverage_kind import coverage_kind
+from wiser_fhir.fhir.values import decimal, service_dates
+from wiser_fhir.intake.coverage_kind import coverage_kind
+from wiser_fhir.intake.member import beneficiary
+from wiser_fhir.intake.services import codes_of, site_of
 from wiser_fhir.pas.doubts import doubts
 from wiser_fhir.pas.evidence import documents
 from wiser_fhir.pas.forms import forms
 from wiser_fhir.pas.parties import facility_of, parties_of
 from wiser_fhir.pas.request import RequestBundle, identifier_of
-from wiser_fhir.pas.values import decimal, full_date, service_dates
 from wiser_fhir.priorauth.models import (
-    Beneficiary,
     Identifier,
     Party,
     PartyRole,
     RequestedItem,
     RequestKind,
-    Site,
-    SiteKind,
     Submission,
 )
 
@@ -46,8 +45,8 @@ def submission(request: RequestBundle, organization_id: UUID, received_at: datet
         kind=RequestKind.RESUBMISSION if previous else RequestKind.INITIAL,
         received_at=received_at,
         expedite_requested=_expedite_requested(claim),
-        beneficiary=_beneficiary(request),
-        coverage=coverage_kind(request),
+        beneficiary=beneficiary(request.patient or {}, request.focal_coverage or {}),
+        coverage=coverage_kind(request, request.focal_coverage or {}),
         parties=parties,
         diagnoses=tuple(_diagnoses(request)),
         items=tuple(_items(request, state_of_service(request, parties))),
@@ -93,17 +92,6 @@ def _expedite_requested(claim: Json) -> bool:
     return urgent in _EXPEDITED or code_in(claim.get("priority"), codes.PROCESS_PRIORITY) == "stat"
 
 
-def _beneficiary(request: RequestBundle) -> Beneficiary:
-    patient = request.patient or {}
-    name: Json = next(iter(patient.get("name", ())), {})
-    return Beneficiary(
-        mbi=request.medicare_number,
-        family=name.get("family"),
-        given=next(iter(name.get("given", ())), None),
-        birth_date=full_date(patient.get("birthDate")),
-    )
-
-
 def _diagnoses(request: RequestBundle) -> Iterator[str]:
     for diagnosis in request.claim.get("diagnosis", ()):
         concept = diagnosis.get("diagnosisCodeableConcept")
@@ -119,7 +107,7 @@ def _items(request: RequestBundle, state: str | None) -> Iterator[RequestedItem]
         yield RequestedItem(
             sequence=item["sequence"],
             service=RequestedService(
-                codes=_codes(item.get("productOrService")),
+                codes=codes_of(item.get("productOrService")),
                 date_of_service=starts,
                 state=state,
                 quantity=decimal((item.get("quantity") or {}).get("value")),
@@ -129,25 +117,10 @@ def _items(request: RequestBundle, state: str | None) -> Iterator[RequestedItem]
                 c["code"].upper() for m in item.get("modifier", ()) for c in codings(m)
             ),
             revenue_code=_revenue_code(item.get("revenue")),
-            site=_site(item.get("locationCodeableConcept")),
+            site=site_of(item.get("locationCodeableConcept")),
         )
 
 
 def _revenue_code(concept: Json | None) -> str | None:
     """Four digits: `450` is `0450`."""
     return next((c["code"].zfill(_REVENUE_DIGITS) for c in codings(concept)), None)
-
-
-def _codes(concept: Json | None) -> tuple[Code, ...]:
-    return tuple(Code(c.get("system", ""), c["code"]) for c in codings(concept))
-
-
-def _site(concept: Json | None) -> Site | None:
-    place = code_in(concept, codes.PLACE_OF_SERVICE)
-    if place:
-        return Site(SiteKind.PLACE_OF_SERVICE, place)
-    bill = code_in(concept, codes.TYPE_OF_BILL)
-    if bill:
-        return Site(SiteKind.BILL_TYPE, bill)
-    other = codings(concept)
-    return Site(SiteKind.OTHER, other[0]["code"]) if other else None

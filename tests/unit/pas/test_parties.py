@@ -5,7 +5,8 @@ import pytest
 from tests.bundles import Json, request_bundle, valid_npi
 from tests.unit.pas.reading import add, claim, of_kind, read, with_profile
 from wiser_fhir.fhir import codes
-from wiser_fhir.pas.parties import npis_of, requester_npis
+from wiser_fhir.intake.parties import npis_of
+from wiser_fhir.pas.parties import requester_npis
 from wiser_fhir.pas.request import RequestBundle
 from wiser_fhir.priorauth.models import Party, PartyRole
 

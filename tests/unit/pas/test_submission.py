@@ -8,8 +8,8 @@ from tests.bundles import Item, Json, Line, request_bundle
 from tests.unit.pas.reading import ORGANIZATION, RECEIVED, add, claim, of_kind, read, with_profile
 from wiser_fhir.coverage.requested import CPT, HCPCS, Code
 from wiser_fhir.fhir import codes
+from wiser_fhir.fhir.values import decimal, full_date, instant
 from wiser_fhir.pas.request import RequestBundle
-from wiser_fhir.pas.values import decimal, full_date, instant
 from wiser_fhir.priorauth.models import CoverageKind, Identifier, RequestKind
 
 LINES: tuple[Line, ...] = ("2.2", "2.0")

@@ -19,7 +19,7 @@ from tests.unit.pas.reading import (
     of_kind,
     read,
 )
-from wiser_fhir.pas.values import instant
+from wiser_fhir.fhir.values import instant
 from wiser_fhir.priorauth.models import Answer
 
 LINES: tuple[Line, ...] = ("2.2", "2.0")

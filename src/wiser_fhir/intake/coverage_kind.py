@@ -7,17 +7,16 @@ from functools import cache
 from importlib import resources
 
 from wiser_fhir.fhir.elements import Json, codings
-from wiser_fhir.pas.request import RequestBundle
+from wiser_fhir.intake.resolver import Resolver
 from wiser_fhir.priorauth.models import CoverageKind
 
 
-def coverage_kind(request: RequestBundle) -> CoverageKind:
+def coverage_kind(resolver: Resolver, coverage: Json) -> CoverageKind:
     """By Coverage.type and the payor's identifier; `coverage_types.toml` says how.
 
     Where they contradict each other, what is not Original Medicare counts.
     """
-    coverage = request.focal_coverage or {}
-    kinds = [*_by_type(coverage), *_by_payor(request, coverage), CoverageKind.UNKNOWN]
+    kinds = [*_by_type(coverage), *_by_payor(resolver, coverage), CoverageKind.UNKNOWN]
     others = [kind for kind in kinds if kind is not CoverageKind.ORIGINAL_MEDICARE]
     return others[0] if len(others) > 1 else kinds[0]
 
@@ -27,16 +26,22 @@ def _by_type(coverage: Json) -> list[CoverageKind]:
     return [kind for kind in found if kind is not None]
 
 
-def _by_payor(request: RequestBundle, coverage: Json) -> list[CoverageKind]:
-    identifiers = [
+def payor_identifiers(resolver: Resolver, coverage: Json) -> list[tuple[str | None, str | None]]:
+    """System and value of every identifier by which a Coverage names its payors."""
+    return [
         (identifier.get("system"), identifier.get("value"))
         for payor in coverage.get("payor", ())
         for identifier in (
-            *(request.target(coverage, payor) or {}).get("identifier", ()),
+            *(resolver.target(coverage, payor) or {}).get("identifier", ()),
             payor.get("identifier") or {},
         )
+        if identifier.get("value")
     ]
+
+
+def _by_payor(resolver: Resolver, coverage: Json) -> list[CoverageKind]:
     known = _coverage_types().payors
+    identifiers = payor_identifiers(resolver, coverage)
     return [known[identifier] for identifier in identifiers if identifier in known]
 
 
@@ -48,7 +53,7 @@ class _CoverageTypes:
 
 @cache
 def _coverage_types() -> _CoverageTypes:
-    file = resources.files("wiser_fhir.pas").joinpath("coverage_types.toml")
+    file = resources.files("wiser_fhir.intake").joinpath("coverage_types.toml")
     data = tomllib.loads(file.read_text(encoding="utf-8"))
     types = {
         t["system"]: {prefix: CoverageKind(kind) for prefix, kind in t["prefixes"].items()}
