@@ -22,6 +22,8 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from wiser_fhir.egress.url import read_origin
+
 PREFIX = "WISER_"
 
 Mode = Literal["production", "sandbox"]
@@ -196,7 +198,10 @@ class Settings(BaseSettings):
     @field_validator("sandbox_hosts")
     @classmethod
     def _origins_only(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(origin("SANDBOX_HOSTS", each) for each in value)
+        for each in value:
+            if read_origin(origin("SANDBOX_HOSTS", each)) is None:
+                raise _named("SANDBOX_HOSTS", "names a host that could be read in two ways")
+        return value
 
     @field_validator("database_url", "database_owner_url")
     @classmethod

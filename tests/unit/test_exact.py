@@ -34,7 +34,9 @@ def test_plain_bodies_take_the_fast_reading() -> None:
     assert exact.needs_care(b"[1,-2.0]")
 
 
-@pytest.mark.parametrize("text", [b"[1.5, NaN]", b"[1.5,-Infinity]", b"[1.0", b'{"a":01.5}'])
+@pytest.mark.parametrize(
+    "text", [b"[1.5, NaN]", b"[1.5,-Infinity]", b"[1.0", b'{"a":01.5}', b'[1.0, "\\ud800"]']
+)
 def test_what_is_no_json_is_refused(text: bytes) -> None:
     with pytest.raises(ValueError, match=r".+"):
         exact.loads(text)

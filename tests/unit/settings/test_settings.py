@@ -88,6 +88,15 @@ def test_other_peoples_variables_are_none_of_ours() -> None:
         ("WISER_STATES", "NJ,CA"),
         ("WISER_STATES", ""),
         ("WISER_SANDBOX_HOSTS", "http://a.test/path"),
+        ("WISER_SANDBOX_HOSTS", "http://a.test/"),
+        ("WISER_SANDBOX_HOSTS", "http://a.test:"),
+        ("WISER_SANDBOX_HOSTS", "http://a.test."),
+        ("WISER_SANDBOX_HOSTS", "http://*.a.test"),
+        ("WISER_SANDBOX_HOSTS", "http://0x7f.0.0.1:9000"),
+        ("WISER_SANDBOX_HOSTS", "http://127.1:9000"),
+        ("WISER_SANDBOX_HOSTS", "http://a\\b.test"),
+        ("WISER_SANDBOX_HOSTS", "http://\uff41.test"),
+        ("WISER_SANDBOX_HOSTS", "http://a.test,a.test"),
         ("WISER_AUDIT_KEY", "not base64!"),
         ("WISER_AUDIT_KEY", "c2hvcnQ="),
         ("WISER_LOG_LEVEL", "loud"),
@@ -109,6 +118,13 @@ def test_lists_are_separated_by_commas() -> None:
     settings = Settings.from_env(environ)
     assert settings.states == ("NJ", "OH")
     assert settings.sandbox_hosts == ("http://127.0.0.1:9000",)
+
+
+def test_sandbox_hosts_are_kept_as_they_were_said() -> None:
+    hosts = "http://127.0.0.1:9000,https://[::1]:9443,http://ehr:8080"
+    settings = Settings.from_env({**SANDBOX, "WISER_SANDBOX_HOSTS": hosts})
+    settings.check_mode()
+    assert settings.sandbox_hosts == tuple(hosts.split(","))
 
 
 def test_certificate_and_key_come_together(tmp_path: Path) -> None:

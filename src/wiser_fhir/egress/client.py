@@ -1,0 +1,168 @@
+"""The only way out to other servers: JSON by GET, from where a caller is registered, in bounds."""
+
+import asyncio
+import re
+import ssl
+from collections.abc import Collection, Sequence
+from typing import Any
+from uuid import UUID
+from weakref import WeakValueDictionary
+
+import anyio
+import httpx
+
+from wiser_fhir.egress.addresses import Allowed, is_public, is_public_or_near, read_address
+from wiser_fhir.egress.errors import EgressError, Reason
+from wiser_fhir.egress.json_object import json_object
+from wiser_fhir.egress.transport import CheckedNetwork, CheckedTransport, Resolve, system_resolve
+from wiser_fhir.egress.url import Origin, Url, is_within, read_origin, read_url
+
+__all__ = ["Egress", "EgressError", "Reason", "Resolve", "is_within", "system_resolve"]
+
+MAX_BODY = 5 * 1024 * 1024
+PER_TENANT = 8
+# A body this large is parsed off the event loop, and one at a time.
+LARGE = 256 * 1024
+_LARGE_BODIES = anyio.CapacityLimiter(1)
+_CHUNKS_IN_A_ROW = 256
+
+_JSON = frozenset({"application/json", "application/fhir+json", "application/jwk-set+json"})
+_TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")  # RFC 6750 §2.1
+_HEADERS = {
+    "Accept": "application/fhir+json, application/json",
+    "Accept-Encoding": "identity",
+    "User-Agent": "wiser-fhir",
+}
+
+
+class Egress:
+    """Gets JSON from other servers. What it is asked to get is another's word, and not trusted.
+
+    It follows no redirect, keeps no cookie, knows no proxy of the environment and logs nothing.
+    `extra_origins`: where http, loopback and private addresses are allowed. `transport` replaces
+    the network, not the rules for URLs. Raises ValueError for an extra origin that is none.
+    """
+
+    def __init__(
+        self,
+        extra_origins: Collection[str] = (),
+        *,
+        transport: httpx.AsyncBaseTransport | None = None,
+        resolve: Resolve = system_resolve,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self._extra = frozenset(map(_extra_origin, extra_origins))
+        # Two pools, so that without extra origins none that reaches a private address is in use.
+        if transport is None:
+            tls = tls or ssl.create_default_context()
+            self._public: httpx.AsyncBaseTransport = _network(resolve, is_public, tls)
+            self._near: httpx.AsyncBaseTransport = _network(resolve, is_public_or_near, tls)
+        else:
+            self._public = self._near = transport
+        self._turns: WeakValueDictionary[UUID, asyncio.Semaphore] = WeakValueDictionary()
+
+    async def get_json(
+        self,
+        url: str,
+        *,
+        within: Sequence[str],
+        tenant: UUID,
+        token: str | None = None,
+        seconds: float = 5.0,
+    ) -> dict[str, Any]:
+        """The JSON object at `url`, which is one of the bases `within` or lies below one.
+
+        `seconds` are for everything: waiting for a turn among the tenant's own, the name, the
+        connection, the last byte. `token` goes into the Authorization header. Raises EgressError.
+        """
+        place = self._checked(url, within)
+        request = _request(place, token, seconds)
+        turn = self._turns.setdefault(tenant, asyncio.Semaphore(PER_TENANT))
+        try:
+            async with asyncio.timeout(seconds), turn:
+                return await self._get(request, place)
+        except (TimeoutError, httpx.TimeoutException):
+            reason: Reason = "slow"
+        except httpx.TransportError:
+            reason = "away"
+        # Raised out here, it carries no error of httpx, which holds the request and its token.
+        raise EgressError(reason)
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        for transport in {self._public, self._near}:
+            await transport.aclose()
+
+    def _checked(self, url: str, within: Sequence[str]) -> Url:
+        """`url` if it may be asked for, by what can be said without the network."""
+        place = read_url(url)
+        if place is None or not any(is_within(url, base) for base in within):
+            raise EgressError("refused")
+        extra = place.origin in self._extra
+        if place.scheme != "https" and not extra:
+            raise EgressError("refused")
+        address = read_address(place.host)
+        allowed = is_public_or_near if extra else is_public
+        if address is not None and not allowed(address):
+            raise EgressError("refused")
+        return place
+
+    async def _get(self, request: httpx.Request, place: Url) -> dict[str, Any]:
+        transport = self._near if place.origin in self._extra else self._public
+        response = await transport.handle_async_request(request)
+        try:
+            _check_headers(response)
+            body = await _body(response)
+        finally:
+            await response.aclose()
+        if len(body) < LARGE:
+            parsed = json_object(body)
+        else:
+            parsed = await anyio.to_thread.run_sync(json_object, body, limiter=_LARGE_BODIES)
+        if parsed is None:
+            raise EgressError("not-json")
+        return parsed
+
+
+def _network(resolve: Resolve, allowed: Allowed, tls: ssl.SSLContext) -> CheckedTransport:
+    return CheckedTransport(CheckedNetwork(resolve, allowed), tls)
+
+
+def _extra_origin(text: str) -> Origin:
+    origin = read_origin(text)
+    if origin is None:
+        raise ValueError("an extra origin must be scheme://host or scheme://host:port")
+    return origin
+
+
+def _request(place: Url, token: str | None, seconds: float) -> httpx.Request:
+    headers = dict(_HEADERS)
+    if token is not None:
+        if not _TOKEN.fullmatch(token):
+            raise EgressError("refused")
+        headers["Authorization"] = f"Bearer {token}"
+    timeout = {"timeout": {"connect": seconds}}
+    return httpx.Request("GET", str(place), headers=headers, extensions=timeout)
+
+
+def _check_headers(response: httpx.Response) -> None:
+    if response.status_code != httpx.codes.OK:
+        raise EgressError("status", response.status_code)
+    kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    encoding = response.headers.get("content-encoding", "identity").strip().lower()
+    if kind not in _JSON or encoding != "identity":
+        raise EgressError("not-json")
+
+
+async def _body(response: httpx.Response) -> bytes:
+    """The body as sent, never decompressed."""
+    body = bytearray()  # not a list of chunks: they may be of one byte each
+    chunks = 0
+    async for chunk in response.aiter_raw():
+        body += chunk
+        if len(body) > MAX_BODY:
+            raise EgressError("too-large")
+        chunks += 1
+        if chunks % _CHUNKS_IN_A_ROW == 0:  # one read may hold thousands, and none of them waits
+            await asyncio.sleep(0)
+    return bytes(body)
