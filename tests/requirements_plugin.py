@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 
-DATA = (Path(__file__).parent / "conformance" / "pas_requirements.toml",)
+CONFORMANCE = Path(__file__).parent / "conformance"
+# crd_requirements.toml joins as soon as none of its lines is left open.
+DATA = (CONFORMANCE / "pas_requirements.toml",)
 
 
 @dataclass(frozen=True, slots=True)

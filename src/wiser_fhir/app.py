@@ -3,7 +3,7 @@
 import asyncio
 import os
 import secrets
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,22 +13,31 @@ from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from wiser_fhir.audit.recorder import Recorder
+from wiser_fhir.auth.cds_jwt import CdsAuthenticator
 from wiser_fhir.auth.tokens import Authenticator
 from wiser_fhir.clock import Clock, utc_now
 from wiser_fhir.coverage.catalogue import Catalogue
+from wiser_fhir.crd import routes as crd
+from wiser_fhir.crd.door import CrdDoor
+from wiser_fhir.crd.response import no_suite
+from wiser_fhir.crd.soundness import soundness
 from wiser_fhir.db import migrate
 from wiser_fhir.db.embedded import Embedded
 from wiser_fhir.db.engine import create_engine, transaction
+from wiser_fhir.egress.client import Egress
 from wiser_fhir.fhir.codes import LINES, REQUEST_BUNDLE, Line
 from wiser_fhir.fhir.validation.validator import GuideValidator
 from wiser_fhir.pas.claim_response import Renderer
 from wiser_fhir.pas.reject_reasons import RejectReasons
 from wiser_fhir.pas.routes import PasDoor, router_for
 from wiser_fhir.priorauth.decide import Decider, Policy
+from wiser_fhir.priorauth.ledger import Ledger
 from wiser_fhir.priorauth.numbers import LocalUtnSource, UtnSource
 from wiser_fhir.priorauth.registry import InMemoryRegistry, Registry
 from wiser_fhir.priorauth.service import PriorAuthService
 from wiser_fhir.resources import resource_path
+from wiser_fhir.sandbox import ehr
+from wiser_fhir.sandbox.suite import SuiteCards
 from wiser_fhir.sandbox.tenant import Tenant
 from wiser_fhir.settings import SANDBOX_PREFIX, Settings, SettingsError
 from wiser_fhir.web import operations
@@ -62,13 +71,16 @@ def create_app(settings: Settings, clock: Clock = utc_now) -> FastAPI:
         async with opened(settings) as database:
             catalogue, validators = await loading
             engine = create_engine(database.app, pool_size=settings.database_pool)
+            egress = Egress(settings.sandbox_hosts)
             try:
                 async with transaction(engine) as db:
                     await migrate.check_mode(db, settings.mode)
                     await migrate.check_application_role(db)
-                _furnish(app, settings, clock, engine, catalogue, validators)
+                tools = _Tools(settings, clock, engine, egress, catalogue, validators)
+                _furnish(app, tools)
                 yield
             finally:
+                await egress.aclose()
                 await engine.dispose()
 
     pas = [(PATHS[line], router_for(line)) for line in LINES]
@@ -79,7 +91,8 @@ def create_app(settings: Settings, clock: Clock = utc_now) -> FastAPI:
         https=(settings.public_url or "").startswith("https:"),
         log_level=settings.log_level,
     )
-    return application(lifespan, [("", operations.router), *metadata, *pas], look)
+    routers = [("", operations.router), *metadata, *pas, ("", crd.router())]
+    return application(lifespan, routers, look)
 
 
 def _load_data() -> tuple[Catalogue, Mapping[Line, GuideValidator]]:
@@ -94,37 +107,53 @@ def _ready_validator(line: Line) -> GuideValidator:
     return validator
 
 
-def _furnish(
-    app: FastAPI,
-    settings: Settings,
-    clock: Clock,
-    engine: AsyncEngine,
-    catalogue: Catalogue,
-    validators: Mapping[Line, GuideValidator],
-) -> None:
+@dataclass(frozen=True, slots=True)
+class _Tools:
+    """What everything on `app.state` is made from."""
+
+    settings: Settings
+    clock: Clock
+    engine: AsyncEngine
+    egress: Egress
+    catalogue: Catalogue
+    validators: Mapping[Line, GuideValidator]
+
+
+def _furnish(app: FastAPI, tools: _Tools) -> None:
     """Put on `app.state` what the routes ask for."""
+    settings, engine, clock = tools.settings, tools.engine, tools.clock
     state = app.state
     state.public_url = settings.public_url
     state.engine = engine
     state.authenticator = Authenticator(engine, clock)
+    state.cds_authenticator = CdsAuthenticator(engine, clock, tools.egress)
     state.recorder = Recorder(engine, audit_key(settings))
-    service = PriorAuthService(
-        engine=engine,
-        decider=Decider(catalogue, registry(settings), policy(settings), utn_source(settings)),
-        recorder=state.recorder,
-        clock=clock,
-    )
+    known = registry(settings)
+    decider = Decider(tools.catalogue, known, policy(settings), utn_source(settings))
+    service = PriorAuthService(engine, decider, state.recorder, clock)
     reasons = reject_reasons(settings)
     state.pas = {
         line: PasDoor(
             line=line,
-            validator=validators[line],
+            validator=tools.validators[line],
             renderer=Renderer(line, f"{settings.public_url}{PATHS[line]}", reasons),
             service=service,
             clock=clock,
         )
         for line in LINES
     }
+    state.crd = CrdDoor(
+        catalogue=tools.catalogue,
+        registry=known,
+        served_states=frozenset(settings.states),
+        soundness={line: soundness(validator) for line, validator in tools.validators.items()},
+        engine=engine,
+        ledger=Ledger(engine),
+        egress=tools.egress,
+        recorder=state.recorder,
+        clock=clock,
+        suite=SuiteCards.load() if settings.sandbox else no_suite,
+    )
 
 
 def utn_source(settings: Settings) -> UtnSource:
@@ -158,13 +187,13 @@ async def opened(settings: Settings) -> AsyncIterator[Database]:
     if settings.database_url is not None:
         database = Database(settings.database_url.get_secret_value(), owner_url(settings))
         if settings.sandbox and database.owner is not None:
-            await _prepare_sandbox(database.owner)
+            await _prepare_sandbox(database.owner, settings)
         yield database
         return
     server = await asyncio.to_thread(Embedded.start, settings.data_dir)
     try:
         urls = server.urls()
-        await _prepare_sandbox(urls.owner)
+        await _prepare_sandbox(urls.owner, settings)
         yield Database(urls.app, urls.owner)
     finally:
         await asyncio.to_thread(server.stop)
@@ -176,12 +205,15 @@ def owner_url(settings: Settings) -> str | None:
     return None if url is None else url.get_secret_value()
 
 
-async def _prepare_sandbox(url: str) -> None:
+async def _prepare_sandbox(url: str, settings: Settings) -> None:
+    tenant = Tenant.load()
+    jwks = ehr.public_keys(ehr_key(settings))
     await migrate.upgrade(url, "sandbox")
     engine = create_engine(url, pool_size=1)
     try:
         async with transaction(engine) as db:
-            await Tenant.load().seed(db)
+            await tenant.seed(db)
+            await tenant.seed_cds_clients(db, jwks, settings.sandbox_hosts)
     finally:
         await engine.dispose()
 
@@ -199,16 +231,21 @@ def audit_key(settings: Settings) -> bytes:
     """The key that stands between the audit trail and a beneficiary's number."""
     if settings.audit_key is not None:
         return settings.audit_key.get_secret_value()
-    return _kept_key(settings.data_dir / "audit.key")
+    return _kept_key(settings.data_dir / "audit.key", lambda: secrets.token_bytes(_AUDIT_KEY_BYTES))
 
 
-def _kept_key(file: Path) -> bytes:
+def ehr_key(settings: Settings) -> bytes:
+    """The private key of the sandbox's EHR, as PEM."""
+    return _kept_key(settings.data_dir / "sandbox-ehr.key", ehr.new_key)
+
+
+def _kept_key(file: Path, new_key: Callable[[], bytes]) -> bytes:
     """The key in a file that is made where missing; of two commands at once one makes it."""
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not file.exists():
         new = file.with_name(f"{file.name}.{os.getpid()}")
         new.touch(mode=0o600)
-        new.write_bytes(secrets.token_bytes(_AUDIT_KEY_BYTES))
+        new.write_bytes(new_key())
         try:
             file.hardlink_to(new)
         except FileExistsError:

@@ -3,17 +3,22 @@
 import asyncio
 import re
 import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import typer
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from wiser_fhir import server, worker
-from wiser_fhir.app import create_app, opened, owner_url
-from wiser_fhir.audit.recorder import AuditRow, write
-from wiser_fhir.auth import tokens
+from wiser_fhir.app import create_app, ehr_key, opened, owner_url
+from wiser_fhir.audit.recorder import AuditRow, Detail, write
+from wiser_fhir.auth import cds_clients, tokens
+from wiser_fhir.auth.cds_clients import Registration, RegistrationRefused
+from wiser_fhir.auth.keys import KeysRefused
 from wiser_fhir.auth.scopes import ALL_SCOPES, ScopeRefused
 from wiser_fhir.auth.tokens import IssuedToken
 from wiser_fhir.clock import utc_now
@@ -22,17 +27,18 @@ from wiser_fhir.coverage.loading import CatalogueError
 from wiser_fhir.db import migrate as migrations
 from wiser_fhir.db.embedded import EmbeddedError
 from wiser_fhir.db.engine import create_engine, enter, transaction
+from wiser_fhir.egress.url import read_origin
 from wiser_fhir.errors import NotFound, Unavailable
 from wiser_fhir.fhir.validation.compiler import CompileError, compile_guides, verify_guides
 from wiser_fhir.fhir.validation.packages import PackageError
-from wiser_fhir.sandbox import tenant
+from wiser_fhir.sandbox import ehr, tenant
 from wiser_fhir.settings import Settings, SettingsError
 from wiser_fhir.web.logs import configure
 
 # What an operator can do something about; its text says what.
 _EXPECTED = (
-    CatalogueError, CompileError, EmbeddedError, NotFound, OSError, PackageError, ScopeRefused,
-    SettingsError, Unavailable, migrations.NotReady,
+    CatalogueError, CompileError, EmbeddedError, KeysRefused, NotFound, OSError, PackageError,
+    RegistrationRefused, ScopeRefused, SettingsError, Unavailable, migrations.NotReady,
 )  # fmt: skip
 
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
@@ -159,18 +165,119 @@ async def _issue(settings: Settings, client: str, scopes: list[str], ttl: timede
             async with transaction(engine) as db:
                 issued = await tokens.issue(db, client, scopes, ttl, utc_now())
                 await enter(db, issued.organization_id)
-                row = AuditRow(
-                    request_id=uuid4(),
-                    action="token.issue",
-                    outcome="done",
-                    organization_id=issued.organization_id,
-                    client_id=issued.client_id,
-                    detail={"seconds": int(ttl.total_seconds()), "by": "command"},
-                )
+                detail: Detail = {"seconds": int(ttl.total_seconds()), "by": "command"}
+                row = _by(issued.client_id, issued.organization_id, "token.issue", detail)
                 await write(db, row)
         finally:
             await engine.dispose()
     return issued
+
+
+@cli.command("cds-token")
+def cds_token(
+    url: Annotated[str, typer.Argument(help="The hook service, as clients see its URL.")],
+    client: Annotated[str, typer.Option(help="The client, for instance sandbox-ehr.")],
+) -> None:
+    """Print a CDS Hooks JWT of the sandbox's EHR for one hook service. It lives five minutes and is
+    good for fifty calls.
+    """
+    print(asyncio.run(_cds_token(_sandbox_only("cds-token"), client, url)))
+
+
+async def _cds_token(settings: Settings, client: str, url: str) -> str:
+    issuers = {each.client: each.iss for each in tenant.Tenant.load().cds_clients}
+    if client not in issuers:
+        raise NotFound("CDS client of the sandbox")
+    async with opened(settings) as database:
+        engine = create_engine(database.app, pool_size=1)
+        try:
+            async with transaction(engine) as db:
+                client_id, organization_id = await cds_clients.client_named(db, client)
+                if not await cds_clients.is_registered(db, client_id, issuers[client]):
+                    raise RegistrationRefused(f"{client} is revoked, or has keys of its own")
+                await enter(db, organization_id)
+                detail = {"by": "command"}
+                await write(db, _by(client_id, organization_id, "cds-token.issue", detail))
+        finally:
+            await engine.dispose()
+    return ehr.cds_token(ehr_key(settings), issuers[client], url, utc_now())
+
+
+@cli.command("cds-client")
+def cds_client(
+    client: Annotated[str, typer.Option(help="Name of a client that there is.")],
+    iss: Annotated[str | None, typer.Option(help="The `iss` of its JWTs.")] = None,
+    jwks_url: Annotated[
+        str | None, typer.Option(help="Where it keeps its public keys; the only `jku` taken.")
+    ] = None,
+    jwks: Annotated[Path | None, typer.Option(help="File of its public keys.")] = None,
+    fhir_server: Annotated[
+        list[str] | None,
+        typer.Option(help="Base URL at which it may be asked for more; may be repeated."),
+    ] = None,
+    revoke: Annotated[bool, typer.Option("--revoke", help="Take none of its JWTs any more.")] = (
+        False
+    ),
+) -> None:
+    """Register a client as an EHR that calls CDS Hooks, or change or revoke it, as the owner role.
+
+    Needs WISER_DATABASE_OWNER_URL, except for the sandbox's embedded database.
+    """
+    settings = _settings()
+    registration = None
+    if not revoke:
+        keys = None if jwks is None else cds_clients.read_key_file(jwks.read_bytes())
+        registration = Registration(iss or "", jwks_url, keys, tuple(fhir_server or ()))
+        origins = (read_origin(each) for each in settings.sandbox_hosts if settings.sandbox)
+        registration.check([each for each in origins if each is not None])
+    elif iss or jwks_url or jwks or fhir_server:
+        raise RegistrationRefused("--revoke goes with --client alone")
+    asyncio.run(_change_cds_client(settings, client, registration))
+    print("revoked" if registration is None else "registered")
+
+
+async def _change_cds_client(
+    settings: Settings, client: str, registration: Registration | None
+) -> None:
+    """Register, or revoke where there is nothing to register."""
+    async with _as_owner(settings, "cds-client") as engine, transaction(engine) as db:
+        await migrations.check_mode(db, settings.mode)
+        client_id, organization_id = await cds_clients.client_named(db, client)
+        if registration is None:
+            await cds_clients.revoke(db, client_id)
+            row = _by(client_id, organization_id, "cds-client.revoke", {})
+        else:
+            await cds_clients.register(db, client_id, organization_id, registration)
+            keys = "value" if registration.jwks_url is None else registration.jwks_url
+            detail = {"iss": registration.iss, "keys": keys}
+            row = _by(client_id, organization_id, "cds-client.register", detail)
+        await enter(db, organization_id)
+        await write(db, row)
+
+
+def _by(client_id: UUID, organization_id: UUID, action: str, detail: Detail) -> AuditRow:
+    return AuditRow(
+        request_id=uuid4(),
+        action=action,
+        outcome="done",
+        organization_id=organization_id,
+        client_id=client_id,
+        detail=detail,
+    )
+
+
+@asynccontextmanager
+async def _as_owner(settings: Settings, command: str) -> AsyncIterator[AsyncEngine]:
+    """The database of these settings as the owner role. Raises SettingsError without its URL."""
+    async with AsyncExitStack() as stack:
+        url = owner_url(settings)
+        if settings.sandbox:
+            url = (await stack.enter_async_context(opened(settings))).owner
+        if url is None:
+            raise SettingsError(f"WISER_DATABASE_OWNER_URL: {command} needs it")
+        engine = create_engine(url, pool_size=1)
+        stack.push_async_callback(engine.dispose)
+        yield engine
 
 
 @sandbox.command()
@@ -183,16 +290,9 @@ def reset() -> None:
 
 
 async def _reset(settings: Settings) -> None:
-    async with opened(settings) as database:
-        if database.owner is None:
-            raise SettingsError("WISER_DATABASE_OWNER_URL: sandbox reset needs it")
-        engine = create_engine(database.owner, pool_size=1)
-        try:
-            async with transaction(engine) as db:
-                await tenant.empty(db)
-                await write(db, AuditRow(uuid4(), action="sandbox.reset", outcome="done"))
-        finally:
-            await engine.dispose()
+    async with _as_owner(settings, "sandbox reset") as engine, transaction(engine) as db:
+        await tenant.empty(db)
+        await write(db, AuditRow(uuid4(), action="sandbox.reset", outcome="done"))
 
 
 @igs.command("compile")

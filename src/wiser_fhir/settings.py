@@ -65,8 +65,8 @@ class Settings(BaseSettings):
     )
     database_owner_url: SecretStr | None = Field(
         None,
-        description="The same database as the owner role; only `migrate` and `sandbox reset`"
-        " use it.",
+        description="The same database as the owner role; only `migrate`, `cds-client`,"
+        " `sandbox reset` and the worker's clean-up use it.",
     )
     database_pool: int = Field(10, ge=1, le=200, description="Database connections per process.")
     data_dir: Path = Field(

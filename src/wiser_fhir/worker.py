@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from wiser_fhir.app import Database, opened
 from wiser_fhir.audit.recorder import AuditRow, write
-from wiser_fhir.auth import tokens
+from wiser_fhir.auth import cds_jwt, tokens
 from wiser_fhir.clock import Clock, business_date
 from wiser_fhir.db import migrate
 from wiser_fhir.db.engine import create_engine, is_away, transaction
@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 EVERY_SECONDS = 60.0
 # A token is kept a day after its end, so that who asks why it was refused can be told.
 _TOKENS_KEPT = timedelta(days=1)
+# A JWT only until it is over by every server's clock: there may be one for each hook call.
+_JWTS_KEPT = timedelta(hours=1)
 
 _ORGANIZATIONS = text("select id from organization order by id")
 
@@ -71,11 +73,15 @@ class Worker:
         return expired
 
     async def purge_tokens(self) -> int:
-        """Forget tokens that ended. Only the owner role may, so only where its URL is known."""
+        """Forget tokens and CDS Hooks JWTs that ended.
+
+        Only the owner role may, so only where its URL is known.
+        """
         if self.owner is None:
             return 0
         async with transaction(self.owner) as db:
-            return await tokens.purge(db, self.clock() - _TOKENS_KEPT)
+            ended = await tokens.purge(db, self.clock() - _TOKENS_KEPT)
+            return ended + await cds_jwt.purge(db, self.clock() - _JWTS_KEPT)
 
     async def once(self) -> None:
         """Every job once. One that fails does not keep the next from its turn."""

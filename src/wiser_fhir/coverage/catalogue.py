@@ -92,6 +92,14 @@ class Catalogue:
                 return rules
         return None
 
+    def likely_codes(self, code: Code, on: date) -> tuple[Code, ...]:
+        """The procedure codes a clinical code is likely to be billed under. Empty for any other."""
+        for rules in self.services_on(on):
+            for entry in rules.clinical_codes:
+                if entry.coding == code:
+                    return tuple(rules.by_code[likely].coding for likely in entry.likely)
+        return ()
+
     def why_not_included(self, code: Code, on: date) -> str | None:
         """Why a code close to a service is not WISeR's, where a rule file says so."""
         for rules in self.services_on(on):
@@ -162,7 +170,11 @@ def _foreign_names(
         for mac in sorted({mac for policy in rules.policies for mac in policy.macs}):
             if mac not in geography.macs:
                 yield f"{name}: policies: no such MAC: {mac}"
-        cited = {*rules.sources, *(key for question in rules.questions for key in question.source)}
+        cited = {
+            *rules.sources,
+            *(key for question in rules.questions for key in question.source),
+            *(key for code in rules.clinical_codes for key in code.source),
+        }
         for key in sorted(cited - sources.keys()):
             yield f"{name}: no such source: {key}"
 
@@ -185,14 +197,20 @@ def _shared_codes(versions: Mapping[str, tuple[ServiceRules, ...]]) -> Iterator[
     for day in days:
         opened = ([r for r in files if r.opens_on <= day] for files in versions.values())
         in_force = [files[-1] for files in opened if files]
-        codes = tuple(code for rules in in_force for code in rules.by_code)
+        codes = tuple(code for rules in in_force for code in _listed(rules))
         for code in repeated(codes):
-            owners = [rules for rules in in_force if code in rules.by_code]
+            owners = [rules for rules in in_force if code in _listed(rules)]
             names = " and ".join(f"services/{r.slug}/{r.version}.toml" for r in owners)
             fault = f"{names}: both list the code {code}"
             if fault not in told:
                 told.add(fault)
                 yield fault
+
+
+def _listed(rules: ServiceRules) -> tuple[str, ...]:
+    """The procedure codes of a file, and the clinical codes with their system."""
+    clinical = (f"{entry.system} {entry.code}" for entry in rules.clinical_codes)
+    return (*rules.by_code, *clinical)
 
 
 def _slugs_by_code(versions: Mapping[str, tuple[ServiceRules, ...]]) -> dict[str, tuple[str, ...]]:

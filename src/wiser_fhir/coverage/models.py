@@ -15,12 +15,25 @@ from wiser_fhir.coverage.decision import (
     IfTrue,
     nodes,
 )
-from wiser_fhir.coverage.frozen import Frozen, ProcedureCode, Slug, StateCode, Words, repeated
+from wiser_fhir.coverage.frozen import (
+    Frozen,
+    OptionCode,
+    ProcedureCode,
+    Slug,
+    StateCode,
+    Words,
+    repeated,
+)
 from wiser_fhir.coverage.questions import Question, WithinMonthsOf
 from wiser_fhir.coverage.requested import CPT, HCPCS, Code
 
 ServiceStatus = Literal["active", "delayed"]
 CodeRole = Literal["primary", "add-on", "recognition"]
+CLINICAL_SYSTEMS = {
+    "SNOMED CT": "http://snomed.info/sct",
+    "LOINC": "http://loinc.org",
+    "RxNorm": "http://www.nlm.nih.gov/research/umls/rxnorm",
+}
 
 
 class Policy(Frozen):
@@ -72,6 +85,25 @@ class ServiceCode(Frozen):
         if (self.role == "add-on") != bool(self.add_on_to):
             raise ValueError(f"{self.code}: an add-on names its primary codes, no other code does")
         return self
+
+
+class ClinicalCode(Frozen):
+    """A code of a clinical terminology that orders carry, and how it is likely to be billed.
+
+    `likely` are procedure codes of the same file; several where the clinical code leaves open which
+    it will be. `text` is in our own words. `source` says where the code and its meaning were read.
+    """
+
+    system: Literal["SNOMED CT", "LOINC", "RxNorm"]
+    code: OptionCode
+    text: Words
+    likely: tuple[ProcedureCode, ...] = Field(min_length=1)
+    source: tuple[Slug, ...] = Field(min_length=1)
+
+    @property
+    def coding(self) -> Code:
+        """The code with its canonical system."""
+        return Code(CLINICAL_SYSTEMS[self.system], self.code)
 
 
 class NotIncluded(Frozen):
@@ -136,6 +168,7 @@ class ServiceRules(Frozen):
     reviewed_by: Words | None = None
     reviewed_on: date | None = None
     codes: tuple[ServiceCode, ...] = ()
+    clinical_codes: tuple[ClinicalCode, ...] = ()
     not_included: tuple[NotIncluded, ...] = ()
     associated_codes: tuple[ProcedureCode, ...] = ()
     diagnosis: DiagnosisList | None = None
@@ -221,6 +254,12 @@ class ServiceRules(Frozen):
         for entry in self.codes:
             for primary in sorted(set(entry.add_on_to) - primaries):
                 yield f"codes: {entry.code} is an add-on to {primary}, no primary code of this file"
+        clinical = tuple(f"{entry.system} {entry.code}" for entry in self.clinical_codes)
+        for code in repeated(clinical):
+            yield f"clinical_codes: {code} stands twice"
+        for each in self.clinical_codes:
+            for likely in sorted(set(each.likely) - self.by_code.keys()):
+                yield f"clinical_codes: {each.code} is read as {likely}, no code of this file"
 
     def _question_faults(self) -> Iterator[str]:
         for name in repeated(tuple(question.id for question in self.questions)):

@@ -83,6 +83,14 @@ def _of_case(table: str, **options: Any) -> ForeignKeyConstraint:
     )
 
 
+def _of_hook_call(table: str) -> ForeignKeyConstraint:
+    return ForeignKeyConstraint(
+        ["organization_id", "hook_call_id"],
+        ["hook_call.organization_id", "hook_call.id"],
+        name=f"fk_{table}_hook_call",
+    )
+
+
 def _message(table: str, column: str, name: str, **options: Any) -> ForeignKeyConstraint:
     return ForeignKeyConstraint(
         ["organization_id", column],
@@ -143,6 +151,37 @@ access_token = Table(
         ["client.organization_id", "client.id"],
         name="fk_access_token_client",
     ),
+)
+
+cds_client = Table(
+    "cds_client",
+    metadata,
+    Column("client_id", Uuid, primary_key=True),
+    _organization(),
+    Column("iss", Text, nullable=False, unique=True),
+    _maybe("jwks_url"),
+    _maybe("jwks", JSONB),
+    _default("fhir_servers", ARRAY(Text), "'{}'"),
+    _default("active", Boolean, "true"),
+    _default("revision", Integer, "1"),
+    ForeignKeyConstraint(
+        ["organization_id", "client_id"],
+        ["client.organization_id", "client.id"],
+        name="fk_cds_client_client",
+    ),
+)
+
+cds_jwt = Table(
+    "cds_jwt",
+    metadata,
+    Column("iss", Text, nullable=False),
+    Column("jti", Text, nullable=False),
+    _column("aud", Text),
+    _column("key_thumbprint", Text),
+    _maybe("certificate"),
+    _column("expires_at", _instant),
+    _column("uses", Integer),
+    PrimaryKeyConstraint("iss", "jti"),
 )
 
 clinician = Table(
@@ -207,6 +246,8 @@ prior_auth_case = Table(
     _maybe("valid_until", Date),
     _column("request_message_id", Uuid),
     _column("answer_message_id", Uuid),
+    _default("assertions", ARRAY(Text), "'{}'"),
+    _default("remarks", ARRAY(Text), "'{}'"),
     PrimaryKeyConstraint("organization_id", "id"),
     UniqueConstraint("organization_id", "reference", name="uq_prior_auth_case_reference"),
     _message("prior_auth_case", "request_message_id", "request_message"),
@@ -373,6 +414,89 @@ notification = Table(
     PrimaryKeyConstraint("organization_id", "id"),
     _of_case("notification"),
     Index("ix_notification_queued", "created_at", postgresql_where=text("state = 'queued'")),
+)
+
+hook_call = Table(
+    "hook_call",
+    metadata,
+    _organization(),
+    Column("id", Uuid, nullable=False),
+    _column("client_id", Uuid),
+    _column("request_id", Uuid),
+    _column("service_id", Text),
+    _column("hook", Text),
+    _maybe("hook_instance", Uuid),
+    _column("line", Text),
+    _column("received_at", _instant),
+    _column("answered_at", _instant),
+    _column("status", Integer),
+    _column("request", LargeBinary),
+    _column("request_sha256", LargeBinary),
+    _column("response", LargeBinary),
+    _column("response_sha256", LargeBinary),
+    _column("fetched", Integer),
+    _column("token_use", Text),
+    PrimaryKeyConstraint("organization_id", "id"),
+    ForeignKeyConstraint(
+        ["organization_id", "client_id"],
+        ["client.organization_id", "client.id"],
+        name="fk_hook_call_client",
+    ),
+)
+
+coverage_assertion = Table(
+    "coverage_assertion",
+    metadata,
+    _organization(),
+    Column("id", Text, nullable=False),
+    _column("hook_call_id", Uuid),
+    _column("order_reference", Text),
+    _column("coverage_reference", Text),
+    _maybe("mbi"),
+    _column("situation", Text),
+    _maybe("service"),
+    _maybe("rules"),
+    _column("codes", ARRAY(Text)),
+    _column("asked", JSONB),
+    _column("answer", JSONB),
+    _column("made_at", _instant),
+    _maybe("expires_on", Date),
+    PrimaryKeyConstraint("organization_id", "id"),
+    _of_hook_call("coverage_assertion"),
+)
+
+hook_card = Table(
+    "hook_card",
+    metadata,
+    _organization(),
+    Column("id", Uuid, nullable=False),
+    _column("hook_call_id", Uuid),
+    _column("type", Text),
+    _column("topic", Text),
+    _column("suggestions", ARRAY(Uuid)),
+    PrimaryKeyConstraint("organization_id", "id"),
+    _of_hook_call("hook_card"),
+)
+
+card_feedback = Table(
+    "card_feedback",
+    metadata,
+    _organization(),
+    Column("card_id", Uuid, nullable=False),
+    Column("sha256", LargeBinary, nullable=False),
+    _column("message_id", Uuid),
+    _column("outcome", Text),
+    _column("accepted", ARRAY(Uuid)),
+    _maybe("override_code"),
+    _maybe("override_system"),
+    _column("at", _instant),
+    PrimaryKeyConstraint("organization_id", "card_id", "sha256"),
+    ForeignKeyConstraint(
+        ["organization_id", "card_id"],
+        ["hook_card.organization_id", "hook_card.id"],
+        name="fk_card_feedback_hook_card",
+    ),
+    _message("card_feedback", "message_id", "message", **_AT_COMMIT),
 )
 
 audit_event = Table(

@@ -11,11 +11,12 @@ _CASES = (
     *("submission", "prior_auth_case", "case_item", "case_party", "determination", "utn"),
     *("document", "message", "notification"),
 )
-_GUARDED = ("determination", "message", "utn")
+_HOOKS = ("hook_call", "coverage_assertion", "hook_card", "card_feedback")
+_GUARDED = ("determination", "message", "utn", *_HOOKS)
 
 
 async def empty_sandbox(owner_url: str) -> None:
-    """Forget every case. Who may come in stays, and so does the audit trail.
+    """Forget every case and every hook call. Who may come in stays, and so does the audit trail.
 
     The triggers that forbid it are lifted inside one transaction, which only the owner can do.
     Raises ModeMismatch, NotReady, Unavailable.
@@ -29,6 +30,6 @@ async def empty_sandbox(owner_url: str) -> None:
                     for table in _GUARDED:
                         await connection.execute(text(f"alter table {table} {verb} trigger user"))
                     if verb == "disable":
-                        await connection.execute(text(f"truncate {', '.join(_CASES)}"))
+                        await connection.execute(text(f"truncate {', '.join((*_CASES, *_HOOKS))}"))
     finally:
         await engine.dispose()

@@ -43,6 +43,9 @@ REVIEW_ACTION = PAS + "extension-reviewAction"
 REVIEW_ACTION_CODE = PAS + "extension-reviewActionCode"
 TRANSMISSION_IDENTIFIERS = PAS + "extension-TransmissionIdentifiers"
 
+COVERAGE_INFORMATION = (
+    "http://hl7.org/fhir/us/davinci-crd/StructureDefinition/ext-coverage-information"
+)
 INFORMATION_ORIGIN = "http://hl7.org/fhir/us/davinci-dtr/StructureDefinition/information-origin"
 
 X12_ACTION = "https://codesystem.x12.org/005010/306"

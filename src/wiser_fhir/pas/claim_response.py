@@ -4,7 +4,7 @@ The lines differ in little: 2.2 knows the reviewer and transmission extensions; 
 shape that both profiles accept.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
@@ -342,11 +342,12 @@ def _adjudication(case: PriorAuthorization, item: CaseItem) -> Json:
 
 
 def _notes(case: PriorAuthorization) -> dict[str, int]:
-    """Every note of the case with its number, each text once."""
+    """Every note of the case with its number, each text once; remarks come last."""
     if case.dismissal is not None:
-        texts: Iterable[str] = [case.dismissal.detail]
+        texts = [case.dismissal.detail]
     else:
         texts = [text for item in case.items for text in _item_notes(case, item)]
+    texts += case.remarks
     return {text: number for number, text in enumerate(dict.fromkeys(texts), start=1)}
 
 

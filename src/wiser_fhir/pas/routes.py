@@ -16,6 +16,7 @@ from wiser_fhir.fhir import codes
 from wiser_fhir.fhir.codes import Line
 from wiser_fhir.fhir.elements import Json
 from wiser_fhir.fhir.validation.validator import GuideValidator
+from wiser_fhir.pas.assertions import assertion_ids
 from wiser_fhir.pas.claim_response import Renderer
 from wiser_fhir.pas.inquiry import inquiry
 from wiser_fhir.pas.operation_rules import (
@@ -131,7 +132,7 @@ def router_for(line: Line) -> APIRouter:
             return orjson.dumps(pas.renderer.submit_response(case, bundle))
 
         asked = submission(bundle, who.organization_id, received_at)
-        received = Received(line=pas.line, body=body)
+        received = Received(line=pas.line, body=body, assertions=assertion_ids(bundle))
         return FhirResponse(await pas.service.submit(who, asked, received, render))
 
     @router.post("/Claim/$inquire", name=f"inquire-{line}", **_described(line, "inquire"))

@@ -1,12 +1,13 @@
 """The plain values of the core: a request as understood, and the case it becomes."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from uuid import UUID
 
+from wiser_fhir.coverage.process import GateName
 from wiser_fhir.coverage.requested import Code, RequestedService
 
 AnswerValue = bool | int | Decimal | str | date | tuple[str, ...]
@@ -175,10 +176,14 @@ class DismissalReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Dismissal:
-    """An administrative end, not a denial. `detail` tells the provider what to do, in our words."""
+    """An administrative end, not a denial. `detail` tells the provider what to do, in our words.
+
+    `gate` is where it ended; None for a duplicate, and for what is read back: a case keeps none.
+    """
 
     reason: DismissalReason
     detail: str
+    gate: GateName | None = field(default=None, compare=False)
 
 
 class FindingStatus(StrEnum):
@@ -273,6 +278,8 @@ class PriorAuthorization:
     """A case. `reference` is our number while it is pended; `utn` None until one is assigned.
 
     `valid_from` and `valid_until` are both included. `rules` names the rule file that decided.
+    `assertions` are the ids of earlier CRD answers that came with the request and are the
+    organization's own; `remarks` say in plain words where the decision departs from one.
     """
 
     id: UUID
@@ -292,3 +299,5 @@ class PriorAuthorization:
     valid_from: date | None = None
     valid_until: date | None = None
     reviewed_by_person: bool = False
+    assertions: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()

@@ -39,12 +39,15 @@ def beneficiary(visit: Visit) -> Iterator[Verdict]:
     """Name and Medicare number as on the card. Source: Guide 6.0, 3.2 Table 1, 4.1."""
     person = visit.submission.beneficiary
     reason = DismissalReason.INVALID_BENEFICIARY
+    bad_number = Dismissal(reason, "Send the Medicare number as it stands on the Medicare card.")
     if person.mbi is None or not is_mbi(person.mbi):
-        yield Dismissal(reason, "Send the Medicare number as it stands on the Medicare card.")
+        yield bad_number
         return
     if not (person.family or "").strip():
         yield Dismissal(reason, "Send the beneficiary's name as it stands on the Medicare card.")
     membership = visit.registry.beneficiary(person.mbi)
+    if membership is Membership.NOT_FOUND:
+        yield bad_number
     if membership is Membership.DECEASED:
         yield Dismissal(reason, "Medicare's records do not allow a request for this number.")
     if membership is Membership.UNKNOWN:

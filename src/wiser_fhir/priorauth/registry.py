@@ -14,10 +14,11 @@ from wiser_fhir.coverage.loading import read
 
 
 class Membership(StrEnum):
-    """What is known of a Medicare number."""
+    """What is known of a Medicare number. Not found: the records say that it is nobody's."""
 
     KNOWN = "known"
     DECEASED = "deceased"
+    NOT_FOUND = "not-found"
     UNKNOWN = "unknown"
 
 
@@ -61,11 +62,18 @@ class Span(Frozen):
 
 
 class BeneficiaryRecord(Frozen):
-    """One beneficiary of a registry file."""
+    """One Medicare number of a registry file. `nobody`: Medicare gave it to no one."""
 
     mbi: Words
     deceased: bool = False
+    nobody: bool = False
     medicare_advantage: tuple[Span, ...] = ()
+
+    @model_validator(mode="after")
+    def _somebody_or_not(self) -> Self:
+        if self.nobody and (self.deceased or self.medicare_advantage):
+            raise ValueError("nobody has neither died nor a plan")
+        return self
 
 
 class ProviderRecord(Frozen):
@@ -134,6 +142,8 @@ class InMemoryRegistry:
         record = self.beneficiaries.get(mbi)
         if record is None:
             return Membership(self.defaults.beneficiary)
+        if record.nobody:
+            return Membership.NOT_FOUND
         return Membership.DECEASED if record.deceased else Membership.KNOWN
 
     def medicare_advantage(self, mbi: str, on: date) -> bool | None:

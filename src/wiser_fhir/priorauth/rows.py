@@ -96,6 +96,8 @@ class SubmissionWrite:
     decided_at: datetime | None
     valid_from: date | None
     valid_until: date | None
+    assertions: list[str]
+    remarks: list[str]
     utn: str | None
     utn_source: str
     item_sequence: list[int]
@@ -192,6 +194,8 @@ def submission_write(
         decided_at=case.decided_at,
         valid_from=case.valid_from,
         valid_until=case.valid_until,
+        assertions=list(case.assertions),
+        remarks=list(case.remarks),
         utn=case.utn,
         utn_source=utn_source,
         **_item_columns(case, submission),
@@ -246,6 +250,8 @@ def case_from(case: RowMapping, items: Iterable[RowMapping]) -> PriorAuthorizati
         valid_from=case["valid_from"],
         valid_until=case["valid_until"],
         reviewed_by_person=case["reviewed_by_person"],
+        assertions=tuple(case["assertions"]),
+        remarks=tuple(case["remarks"]),
     )
 
 

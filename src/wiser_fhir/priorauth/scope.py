@@ -1,7 +1,7 @@
 """Whether a request is WISeR's and ours: an administrative look, not a medical one."""
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import date
 
 from wiser_fhir.coverage.catalogue import Catalogue
@@ -71,17 +71,25 @@ def scope(
     """
     found = classify(submission, catalogue, on)
     visit = Visit(submission, found, catalogue, registry, served_states, on)
+    return through_gates(visit, catalogue.process.gates)
+
+
+def through_gates(visit: Visit, gates: Iterable[GateName]) -> Dismissal | ScopeResult:
+    """The first reason to dismiss, with its gate, else what is in scope.
+
+    In another order another reason may come first; whether there is one does not hang on it.
+    """
     findings: dict[Finding, None] = {}
-    for name in catalogue.process.gates:
+    for name in gates:
         for verdict in GATES[name](visit):
             if isinstance(verdict, Dismissal):
-                return verdict
+                return replace(verdict, gate=name)
             findings[verdict] = None
-    if found.service is None:
-        return service_gates.no_service(visit)
-    told = (doubtful("request", text) for text in submission.doubts)
+    if visit.rules is None:
+        return replace(service_gates.no_service(visit), gate="code")
+    told = (doubtful("request", text) for text in visit.submission.doubts)
     findings |= dict.fromkeys((*told, *line_doubts(visit)))
-    return ScopeResult(found.service, found.items, tuple(findings))
+    return ScopeResult(visit.rules, visit.found.items, tuple(findings))
 
 
 def duplicate_of() -> Dismissal:

@@ -12,7 +12,9 @@ from wiser_fhir.clock import Clock
 from wiser_fhir.db.engine import transaction
 from wiser_fhir.errors import Conflict, Forbidden, Unavailable
 from wiser_fhir.priorauth.decide import Decider
+from wiser_fhir.priorauth.honour import honouring
 from wiser_fhir.priorauth.inquiry import Inquiry
+from wiser_fhir.priorauth.ledger import AssertionRecord, Ledger
 from wiser_fhir.priorauth.models import PriorAuthorization, Submission
 from wiser_fhir.priorauth.repository import (
     Cases,
@@ -49,10 +51,14 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A request as it came: over which line, and its bytes."""
+    """A request as it came: over which line, and its bytes.
+
+    `assertions` are the ids of CRD's answers that it names, unchecked.
+    """
 
     line: str
     body: bytes
+    assertions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -78,13 +84,14 @@ class PriorAuthService:
         Source: PAS 2.2.1, missing-response section (safe to send again).
         """
         now = self.clock()
-        case = self.decider.decide(submission, now)
+        named = await self._named(caller, received)
+        case = self._honouring(self.decider.decide(submission, now), submission, named)
         for _ in range(_NUMBER_TRIES):
             answer = render(case)
             try:
                 outcome = await self._store(caller, submission, received, case, answer)
             except NumberTaken:
-                case = self.decider.decide(submission, now)
+                case = self._honouring(self.decider.decide(submission, now), submission, named)
                 continue
             match outcome.result:
                 case SubmitResult.STORED:
@@ -93,7 +100,8 @@ class PriorAuthService:
                     return outcome.answer
                 case SubmitResult.CONFLICT:
                     raise Conflict(_OTHER_BYTES)
-            case = self.decider.dismissed(submission, duplicate_of(), now)
+            duplicate = self.decider.dismissed(submission, duplicate_of(), now)
+            case = self._honouring(duplicate, submission, named)
         raise Unavailable("No free number was found.")
 
     def check_sender(self, caller: Caller, npis: frozenset[str]) -> None:
@@ -131,6 +139,21 @@ class PriorAuthService:
             stored = await Cases(connection).by_id(case_id)
             await write(connection, self._audit(caller, "claim-response.read", "read", case_id))
         return stored
+
+    async def _named(self, caller: Caller, received: Received) -> list[AssertionRecord]:
+        """Those of CRD's answers that a request names and that are its sender's own."""
+        if not received.assertions:
+            return []
+        ledger = Ledger(self.engine)
+        own = await ledger.assertions(caller.organization_id, received.assertions)
+        return [own[each] for each in received.assertions if each in own]
+
+    def _honouring(
+        self, case: PriorAuthorization, submission: Submission, named: list[AssertionRecord]
+    ) -> PriorAuthorization:
+        if not named:
+            return case
+        return honouring(case, submission, named, self.decider.catalogue)
 
     async def _store(
         self,

@@ -1,26 +1,30 @@
 """The made-up tenant of the sandbox: read from `tenant.toml`, written where it is missing."""
 
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 from uuid import UUID
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from sqlalchemy import Table, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from wiser_fhir.auth import cds_clients
+from wiser_fhir.auth.cds_clients import Registration
 from wiser_fhir.auth.scopes import ALL_SCOPES, grants
 from wiser_fhir.coverage.frozen import Frozen, StateCode, Words
 from wiser_fhir.coverage.loading import read
 from wiser_fhir.db.base import client, clinician, organization
 from wiser_fhir.db.migrate import check_mode
+from wiser_fhir.fhir.elements import Json
 from wiser_fhir.priorauth.registry import RegistryFile
 
 # Everything that belongs to an organization. The audit trail, organizations and clients stay.
 _EMPTIED = (
     "message", "prior_auth_case", "submission", "determination", "case_item", "case_party", "utn",
-    "document", "notification",
+    "document", "notification", "hook_call", "coverage_assertion", "hook_card", "card_feedback",
 )  # fmt: skip
 
 
@@ -49,6 +53,14 @@ class ClientRecord(Frozen):
         return scopes
 
 
+class CdsClientRecord(Frozen):
+    """A client, by its name, that calls hooks. Its keys are not in the file."""
+
+    client: Words
+    iss: Words
+    fhir_servers: tuple[Words, ...]
+
+
 class ClinicianRecord(Frozen):
     """A reviewing clinician and the licence that makes a determination theirs to make."""
 
@@ -64,6 +76,7 @@ class Tenant(Frozen):
 
     organizations: tuple[OrganizationRecord, ...]
     clients: tuple[ClientRecord, ...]
+    cds_clients: tuple[CdsClientRecord, ...]
     clinicians: tuple[ClinicianRecord, ...]
     registry: RegistryFile
 
@@ -71,6 +84,13 @@ class Tenant(Frozen):
     def load(cls, file: Path | None = None) -> "Tenant":
         """The tenant in `file`, or the one beside this module. Raises CatalogueError."""
         return read(cls, file or Path(__file__).with_name("tenant.toml"))
+
+    @model_validator(mode="after")
+    def _names_its_clients(self) -> Self:
+        unknown = {each.client for each in self.cds_clients} - {each.name for each in self.clients}
+        if unknown:
+            raise ValueError(f"no such client: {', '.join(sorted(unknown))}")
+        return self
 
     async def seed(self, db: AsyncConnection) -> None:
         """Write organizations, clients and clinicians, as the owner role. Again does no harm."""
@@ -81,6 +101,19 @@ class Tenant(Frozen):
             await _put(db, client, {**row, "organization_id": each.organization})
         for person in self.clinicians:
             await _put(db, clinician, person.model_dump())
+
+    async def seed_cds_clients(
+        self, db: AsyncConnection, jwks: Json, origins: Sequence[str] = ()
+    ) -> None:
+        """Register what calls hooks with these public keys, as the owner role, after `seed`.
+
+        Each may be called back at its own FHIR servers and anywhere at `origins`.
+        """
+        owners = {each.name: (each.id, each.organization) for each in self.clients}
+        for record in self.cds_clients:
+            servers = (*record.fhir_servers, *origins)
+            registration = Registration(record.iss, jwks=jwks, fhir_servers=servers)
+            await cds_clients.seed(db, *owners[record.client], registration)
 
 
 async def _put(db: AsyncConnection, table: Table, row: dict[str, object]) -> None:

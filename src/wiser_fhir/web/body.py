@@ -28,7 +28,7 @@ _WRAPPING = range(_ORJSON_LEVELS - MAX_DEPTH)
 
 _ELEMENT = re.compile("_?[a-z][A-Za-z]{1,39}|resourceType")
 _SHOWN = 100
-_BOM = b"\xef\xbb\xbf"
+BOM = b"\xef\xbb\xbf"
 _NUL = b"\\u0000"
 _TOO_LARGE = f"The body is larger than {MAX_BODY // 1024 // 1024} MiB."
 _TOO_DEEP = f"The body is nested deeper than {MAX_DEPTH} levels."
@@ -102,8 +102,8 @@ def parse_json(body: bytes) -> dict[str, Any]:
     more than 64 levels or 2,000 Bundle entries, text that is not UTF-8 or holds U+0000. A byte
     order mark is skipped. Integers beyond 64 bits come out as float. Raises Malformed, TooLarge.
     """
-    if body.startswith(_BOM):
-        body = body[len(_BOM) :]
+    if body.startswith(BOM):
+        body = body[len(BOM) :]
     if len(body) > LARGE:
         _check_token_count(body)
     try:

@@ -15,6 +15,8 @@ from wiser_fhir.resources import resource_path
 from wiser_fhir.web.outcome import FHIR_JSON
 
 _BEARER = "bearer"
+_CDS = "cds-hooks-jwt"
+_JSON = "application/json"
 _REFUSALS = {
     400: "Not readable, or not valid FHIR R4.",
     401: "No live bearer token.",
@@ -107,6 +109,59 @@ def fhir_answer(answer: str, statuses: Sequence[int]) -> dict[str, Any]:
     }
 
 
+_HOOK = {
+    "type": "object",
+    "required": ["hook", "hookInstance", "context"],
+    "properties": {
+        "hook": {"type": "string"},
+        "hookInstance": {"type": "string", "format": "uuid"},
+        "fhirServer": {"type": "string", "format": "uri"},
+        "fhirAuthorization": {"type": "object"},
+        "context": {"type": "object"},
+        "prefetch": {"type": "object"},
+        "extension": {"type": "object"},
+    },
+}
+_FEEDBACK = {
+    "type": "object",
+    "required": ["feedback"],
+    "properties": {"feedback": {"type": "array", "minItems": 1, "items": {"type": "object"}}},
+}
+
+
+def hook_operation(statuses: Sequence[int], examples: Sequence[str]) -> dict[str, Any]:
+    """Arguments for `router.post` on a CDS Hooks service. `examples` lie below `examples/`."""
+    return _json_operation("Cards and system actions.", statuses, _HOOK, examples)
+
+
+def feedback_operation(statuses: Sequence[int]) -> dict[str, Any]:
+    """Arguments for `router.post` on the feedback endpoint of a CDS Hooks service."""
+    return _json_operation("Kept.", statuses, _FEEDBACK, ())
+
+
+def _json_operation(
+    answer: str, statuses: Sequence[int], schema: dict[str, Any], examples: Sequence[str]
+) -> dict[str, Any]:
+    shown = {
+        name.rpartition("/")[2].removesuffix(".json"): {"value": orjson.loads(_example(name))}
+        for name in examples
+    }
+    content = {"schema": schema, **({"examples": shown} if shown else {})}
+    described = json_answer(answer, statuses)
+    described["openapi_extra"] = {
+        "security": [{_CDS: []}],
+        "requestBody": {"required": True, "content": {_JSON: content}},
+    }
+    return described
+
+
+def json_answer(answer: str, statuses: Sequence[int]) -> dict[str, Any]:
+    """Arguments for a route that sends one JSON object that is no resource."""
+    sent = {"description": answer, "content": {_JSON: {"schema": {"type": "object"}}}}
+    refusals = {status: _refusal(status) for status in statuses}
+    return {"response_model": None, "responses": {200: sent, **refusals}}
+
+
 def _refusal(status: int) -> dict[str, Any]:
     described: dict[str, Any] = {"description": _REFUSALS[status]}
     if status < 500:
@@ -131,6 +186,7 @@ def describe_security(app: FastAPI) -> None:
             )
             schemes = schema.setdefault("components", {}).setdefault("securitySchemes", {})
             schemes[_BEARER] = {"type": "http", "scheme": "bearer"}
+            schemes[_CDS] = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
             app.openapi_schema = schema
         return app.openapi_schema
 

@@ -9,14 +9,25 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from tests.database import MakeCase, MakeOrganization, become_app
+from tests.ledger_values import (
+    SERVICE_ID,
+    a_call,
+    a_card,
+    a_feedback,
+    an_assertion,
+    an_audit,
+    insert_client,
+)
 from wiser_fhir.db.base import metadata
 from wiser_fhir.db.engine import transaction
+from wiser_fhir.priorauth.ledger import Ledger
 from wiser_fhir.priorauth.models import CaseStatus
 
 OWN = sorted(
     name
     for name, table in metadata.tables.items()
-    if "organization_id" in table.c and name not in ("client", "access_token", "audit_event")
+    if "organization_id" in table.c
+    and name not in ("client", "access_token", "audit_event", "cds_client")
 )
 
 
@@ -27,9 +38,16 @@ async def count(connection: AsyncConnection, table: str) -> int:
 
 
 @pytest.fixture
-async def theirs(make_case: MakeCase) -> UUID:
+async def theirs(
+    make_case: MakeCase, app_engine: AsyncEngine, superuser_engine: AsyncEngine
+) -> UUID:
     """Another organization that has a row in every table."""
-    return (await make_case(CaseStatus.AFFIRMED)).organization_id
+    organization_id = (await make_case(CaseStatus.AFFIRMED)).organization_id
+    client_id = await insert_client(superuser_engine, organization_id)
+    ledger, audit, card = Ledger(app_engine), an_audit(organization_id), a_card()
+    await ledger.record(organization_id, a_call(client_id), [an_assertion()], [card], audit)
+    await ledger.feedback(organization_id, SERVICE_ID, b"{}", [a_feedback(card)], audit)
+    return organization_id
 
 
 @pytest.mark.parametrize("table", OWN)

@@ -18,6 +18,8 @@ NOT_BY_ORGANIZATION = {
     "organization": "is the organization",
     "client": "looked up by its name before its organization is known",
     "access_token": "looked up by its hash before its organization is known",
+    "cds_client": "looked up by its issuer before its organization is known",
+    "cds_jwt": "counted before anything of the organization is touched",
     "clinician": "reviews for all organizations",
     "utn": "unique for ever over all organizations",
     "audit_event": "one sequence over all organizations; some events have none",
@@ -30,12 +32,18 @@ GRANTS = {
     "alembic_version": {"SELECT"},
     "audit_event": {"INSERT"},
     "case_item": {"SELECT", "INSERT"},
+    "card_feedback": {"SELECT", "INSERT"},
     "case_party": {"SELECT", "INSERT"},
+    "cds_client": {"SELECT"},
+    "cds_jwt": {"SELECT", "INSERT"},
     "client": {"SELECT"},
     "clinician": {"SELECT"},
+    "coverage_assertion": {"SELECT", "INSERT"},
     "deployment": {"SELECT"},
     "determination": {"SELECT", "INSERT"},
     "document": {"SELECT", "INSERT"},
+    "hook_call": {"SELECT", "INSERT"},
+    "hook_card": {"SELECT", "INSERT"},
     "message": {"SELECT", "INSERT"},
     "notification": {"SELECT", "INSERT"},
     "organization": {"SELECT"},
@@ -46,6 +54,7 @@ GRANTS = {
 UPDATABLE = {
     "access_token": {"revoked_at"},
     "case_item": {"status", "revision", "note"},
+    "cds_jwt": {"uses"},
     "notification": {"state", "attempts", "last_error", "ended_at"},
     "utn": {"state", "ended_at"},
     "prior_auth_case": {
@@ -157,6 +166,7 @@ async def test_what_runs_with_other_rights_is_the_gate_only(db: AsyncConnection)
     assert functions == [
         ("gate.inquire_by_others", "wiser_gate", path, True, False),
         ("gate.open_twin", "wiser_gate", path, True, False),
+        ("gate.standing_by_others", "wiser_gate", path, True, False),
     ]
 
 

@@ -9,7 +9,7 @@ from tests.bundles import Item, Json, Line, request_bundle, valid_npi
 from tests.integration.pas.door import LINES, MET
 from wiser_fhir.priorauth.models import DismissalReason
 
-_DECEASED, _IN_A_PLAN = "9XX9XX9XX91", "9XX9XX9XX92"
+_DECEASED, _IN_A_PLAN, _NOBODY = "9XX9XX9XX91", "9XX9XX9XX92", "9XX9XX9XX93"
 _INELIGIBLE, _EXEMPT = valid_npi("199900004"), valid_npi("199900005")
 
 
@@ -79,6 +79,7 @@ DISMISSALS: dict[str, Dismissed] = {
     "Medicaid": Dismissed(_PLAN, "Original Medicare", {"payer": "medicaid"}),
     "in a plan by the records": Dismissed(_PLAN, "Original Medicare", {"mbi": _IN_A_PLAN}),
     "bad Medicare number": Dismissed(_MEMBER, "Medicare card", {"mbi": "0EG4TE5MK73"}),
+    "nobody's number": Dismissed(_MEMBER, "Medicare card", {"mbi": _NOBODY}),
     "deceased": Dismissed(_MEMBER, "records", {"mbi": _DECEASED}),
     "bad NPI": Dismissed(_BILLING, "NPI", {"npi": "1999990200"}, lines=("2.0",)),
     "bad type of bill": Dismissed(_BILLING, "type of bill", {"site": "131"}, _no_type_of_bill),

@@ -1,4 +1,5 @@
 import pytest
+from pydantic import ValidationError
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -8,6 +9,7 @@ from wiser_fhir.db.engine import transaction
 from wiser_fhir.db.migrate import ModeMismatch
 from wiser_fhir.priorauth.registry import Enrolment, InMemoryRegistry, Membership
 from wiser_fhir.priorauth.rules import is_mbi, is_npi
+from wiser_fhir.sandbox import ehr
 from wiser_fhir.sandbox.tenant import Tenant, empty
 
 
@@ -31,6 +33,33 @@ async def test_seeding_again_changes_nothing(
     assert await count(superuser_engine, "organization") == len(tenant.organizations)
     assert await count(superuser_engine, "client") == len(tenant.clients)
     assert await count(superuser_engine, "clinician") == len(tenant.clinicians)
+
+
+async def test_what_calls_hooks_is_registered_with_the_public_half_of_its_key(
+    owned: AsyncEngine, superuser_engine: AsyncEngine
+) -> None:
+    tenant = Tenant.load()
+    jwks = ehr.public_keys(ehr.new_key())
+    for _ in range(2):
+        async with transaction(owned) as db:
+            await tenant.seed(db)
+            await tenant.seed_cds_clients(db, jwks, ["http://127.0.0.1:9"])
+    async with superuser_engine.connect() as db:
+        query = "select iss, jwks, fhir_servers, revision, name from cds_client join client on id ="
+        rows = (await db.execute(text(f"{query} client_id"))).all()
+    servers = ["https://ehr.sandbox.example/fhir", "http://127.0.0.1:9"]
+    assert [tuple(row) for row in rows] == [
+        ("https://ehr.sandbox.example", jwks, servers, 1, "sandbox-ehr")
+    ]
+    (key,) = rows[0].jwks["keys"]
+    assert set(key) == {"kty", "crv", "x", "y", "kid", "use", "alg"}
+
+
+def test_a_hook_client_the_file_does_not_name_is_refused() -> None:
+    tenant = Tenant.load().model_dump()
+    tenant["cds_clients"][0]["client"] = "nobody"
+    with pytest.raises(ValidationError, match="no such client: nobody"):
+        Tenant.model_validate(tenant)
 
 
 async def test_a_reset_deletes_cases_and_keeps_what_must_stay(

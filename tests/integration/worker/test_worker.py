@@ -83,6 +83,24 @@ async def test_ended_tokens_are_forgotten_after_a_day(
     assert await worker(app_engine, owner_engine, late).purge_tokens() == 1
 
 
+async def test_ended_hook_jwts_are_forgotten_after_an_hour(
+    app_engine: AsyncEngine,
+    owner_engine: AsyncEngine,
+    superuser_engine: AsyncEngine,
+    clean_database: None,
+) -> None:
+    async with superuser_engine.begin() as db:
+        await db.execute(
+            text("insert into cds_jwt values ('iss', 'jti', 'aud', 'key', null, :end, 1)"),
+            {"end": LONG_AGO},
+        )
+    early = LONG_AGO + timedelta(hours=1)
+    assert await worker(app_engine, owner_engine, early).purge_tokens() == 0
+    late = early + timedelta(seconds=1)
+    assert await worker(app_engine, None, late).purge_tokens() == 0
+    assert await worker(app_engine, owner_engine, late).purge_tokens() == 1
+
+
 async def test_a_job_that_fails_keeps_none_from_its_turn(
     app_engine: AsyncEngine,
     monkeypatch: pytest.MonkeyPatch,

@@ -8,6 +8,9 @@ from typer.testing import CliRunner
 
 from wiser_fhir.cli import cli, main
 
+CDS_CLIENT = ("cds-client", "--client", "an-ehr", "--iss", "https://ehr.example")
+NEAR = {"WISER_SANDBOX_HOSTS": "http://x.example"}  # which production does not heed
+
 
 @pytest.fixture(autouse=True)
 def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -25,6 +28,15 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         (["worker"], {}, "WISER_UTN_SOURCE"),
         (["migrate"], {}, "WISER_DATABASE_OWNER_URL"),
         (["token", "--client", "sandbox-ehr"], {}, "WISER_MODE"),
+        (["cds-token", "--client", "sandbox-ehr", "https://x.example"], {}, "WISER_MODE"),
+        ([*CDS_CLIENT, "--jwks-url", "https://x.example"], {}, "WISER_DATABASE_OWNER_URL"),
+        ([*CDS_CLIENT, "--jwks-url", "http://x.example"], {}, "needs https"),
+        ([*CDS_CLIENT, "--jwks-url", "http://x.example"], NEAR, "needs https"),
+        ([*CDS_CLIENT], {}, "one of the two"),
+        ([*CDS_CLIENT, "--jwks", "/no/such"], {}, "No such file"),
+        ([*CDS_CLIENT, "--revoke"], {}, "--client alone"),
+        (["cds-client", "--client", "x", "--jwks-url", "https://x.example"], {}, "issuer"),
+        (["cds-client", "--client", "x", "--revoke"], {}, "WISER_DATABASE_OWNER_URL"),
         (["sandbox", "reset"], {}, "WISER_MODE"),
         (["igs", "compile"], {}, "WISER_FHIR_PACKAGES"),
         (["igs", "verify"], {"WISER_FHIR_PACKAGES": "/no/such"}, "WISER_FHIR_PACKAGES"),
@@ -52,6 +64,8 @@ def test_what_hinders_a_start_is_one_line(
         "migrate",
         "demo",
         "token",
+        "cds-token",
+        "cds-client",
         "sandbox",
         "sandbox reset",
         "igs",

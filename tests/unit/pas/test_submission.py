@@ -248,6 +248,7 @@ def test_a_birth_date_without_a_day_is_none(partial: str) -> None:
 def _kind(system: str | None, code: str | None) -> CoverageKind:
     bundle = request_bundle()
     of_kind(bundle, "Coverage")["type"] = {"coding": [{"system": system, "code": code}]}
+    of_kind(bundle, "Coverage")["payor"] = [{"display": "A payer that is not told"}]
     return read(bundle).coverage
 
 

@@ -20,6 +20,10 @@ deceased = true
 mbi = "1EG4TE5MK75"
 medicare_advantage = [{ first = 2026-03-01, last = 2026-03-31 }, { first = 2026-06-01 }]
 
+[[beneficiaries]]
+mbi = "1EG4TE5MK77"
+nobody = true
+
 [[providers]]
 npi = "1234567893"
 status = "enrolled"
@@ -45,7 +49,18 @@ def registry(tmp_path: Path) -> Registry:
 def test_beneficiaries(registry: Registry) -> None:
     assert registry.beneficiary("1EG4TE5MK73") is Membership.KNOWN
     assert registry.beneficiary("1EG4TE5MK74") is Membership.DECEASED
+    assert registry.beneficiary("1EG4TE5MK77") is Membership.NOT_FOUND
+    assert registry.medicare_advantage("1EG4TE5MK77", date(2026, 5, 4)) is False
     assert registry.beneficiary("1EG4TE5MK76") is Membership.UNKNOWN
+
+
+@pytest.mark.parametrize("more", ["deceased = true", "medicare_advantage = [{}]"])
+def test_nobody_has_no_life_of_its_own(tmp_path: Path, more: str) -> None:
+    path = tmp_path / "registry.toml"
+    entry = f'[[beneficiaries]]\nmbi = "1EG4TE5MK77"\nnobody = true\n{more}\n'
+    path.write_text(entry, encoding="utf-8")
+    with pytest.raises(CatalogueError, match="nobody has neither died nor a plan"):
+        InMemoryRegistry.load(path)
 
 
 @pytest.mark.parametrize(
@@ -97,7 +112,7 @@ def test_a_registry_can_know_everybody(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["beneficiaries", "providers"])
 def test_a_number_stands_once(tmp_path: Path, kind: str) -> None:
-    entry = TEXT.split("\n\n")[0 if kind == "beneficiaries" else 3]
+    entry = TEXT.split("\n\n")[0 if kind == "beneficiaries" else 4]
     path = tmp_path / "registry.toml"
     path.write_text(f"{entry}\n\n{entry}\n", encoding="utf-8")
     with pytest.raises(CatalogueError, match=r"registry\.toml: a number stands twice"):

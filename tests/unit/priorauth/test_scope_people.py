@@ -92,6 +92,13 @@ def test_a_bad_number_or_name(changes: dict[str, Any]) -> None:
     assert dismissed(request(beneficiary=person)).reason is BENEFICIARY
 
 
+def test_a_number_that_is_nobody_s() -> None:
+    told = dismissed(request(), registry=of(BeneficiaryRecord(mbi=MBI, nobody=True)))
+    bad = dismissed(request(beneficiary=replace(request().beneficiary, mbi="123456789")))
+    assert told == bad
+    assert told.gate == "beneficiary"
+
+
 def test_a_person_who_has_died() -> None:
     died = of(BeneficiaryRecord(mbi=MBI, deceased=True))
     assert dismissed(request(), registry=died).reason is BENEFICIARY

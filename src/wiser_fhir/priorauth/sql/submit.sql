@@ -43,15 +43,15 @@ the_case as (
     insert into prior_auth_case (organization_id, id, line, kind, status, reference, service, rules,
         received_at, decide_by, expedite_requested, expedited, mbi, family, given, birth_date,
         state, coverage, trace_system, trace_value, previous_utn, assessment, dismissal_reason,
-        dismissal_detail, decided_at, valid_from, valid_until, request_message_id,
-        answer_message_id)
+        dismissal_detail, decided_at, valid_from, valid_until, assertions, remarks,
+        request_message_id, answer_message_id)
     select :organization_id, :case_id, :line, :kind::text, :status::text, :reference::text,
         :service::text, :rules::text, :received_at, :decide_by::timestamptz,
         :expedite_requested::boolean, :expedited::boolean, :mbi, :family::text, :given::text,
         :birth_date::date, :state::text, :coverage::text, :trace_system::text, :trace_value::text,
         :previous_utn::text, :assessment::text::jsonb, :dismissal_reason::text,
         :dismissal_detail::text, :decided_at::timestamptz, :valid_from::date, :valid_until::date,
-        :request_message_id, :answer_id
+        :assertions::text[], :remarks::text[], :request_message_id, :answer_id
     from go
 ),
 items as (

@@ -1,0 +1,91 @@
+"""The codes an order can be billed under: as written, as the client thinks, as we read them."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+
+from wiser_fhir.coverage.catalogue import Catalogue
+from wiser_fhir.coverage.requested import CPT, HCPCS, Code
+from wiser_fhir.fhir.elements import Json
+from wiser_fhir.intake.services import codes_of
+
+_SYSTEMS = {
+    "http://www.ama-assn.org/go/cpt": CPT,
+    "https://www.ama-assn.org/go/cpt": CPT,
+    "urn:oid:2.16.840.1.113883.6.12": CPT,
+    "http://www.cms.gov/Medicare/Coding/HCPCSReleaseCodeSets": HCPCS,
+    "https://www.cms.gov/Medicare/Coding/HCPCSReleaseCodeSets": HCPCS,
+    "http://terminology.hl7.org/CodeSystem/HCPCS": HCPCS,
+    "urn:oid:2.16.840.1.113883.6.285": HCPCS,
+    "urn:oid:2.16.840.1.113883.6.96": "http://snomed.info/sct",
+    "urn:oid:2.16.840.1.113883.6.1": "http://loinc.org",
+    "urn:oid:2.16.840.1.113883.6.88": "http://www.nlm.nih.gov/research/umls/rxnorm",
+}
+_NAMES = {
+    CPT: "CPT",
+    HCPCS: "HCPCS",
+    "http://snomed.info/sct": "SNOMED CT",
+    "http://loinc.org": "LOINC",
+    "http://www.nlm.nih.gov/research/umls/rxnorm": "RxNorm",
+}
+# A procedure code, and the modifiers that may be written behind it. Source: CRD 2.2.1
+# ext-coverage-information, billingCode ("CPT post-coordination").
+_PROCEDURE = re.compile(r"([0-9A-Z]{5})((?:[:-][0-9A-Z]{2})*)")
+
+
+@dataclass(frozen=True, slots=True)
+class OrderCodes:
+    """What an order asks for. `assumed` says in words how codes were come by that nobody wrote."""
+
+    codes: tuple[Code, ...]
+    modifiers: tuple[str, ...] = ()
+    assumed: tuple[str, ...] = ()
+
+
+def order_codes(
+    concepts: Iterable[Json], options: Iterable[Json], catalogue: Catalogue, on: date
+) -> OrderCodes:
+    """Every code of the concepts, then the likely billing codes.
+
+    Where the order or its billing options name a procedure code, that is what will be billed.
+    Only where none does, our own reading of the clinical codes counts.
+    Source: CRD 2.2.1 §billopt-2, §billopt-3, §resp-51.
+    """
+    told, modifiers = _read(concepts)
+    offered, more = _read(options)
+    offered = [code for code in offered if code not in told]
+    assumed: list[str] = []
+    billable = any(code.system in (CPT, HCPCS) for code in (*told, *offered))
+    if offered:
+        assumed.append(f"Billing options of the order: {_named(offered)}.")
+    likely: list[Code] = []
+    for code in () if billable else told:
+        found = catalogue.likely_codes(code, on)
+        if found:
+            assumed.append(f"{_named([code])} was read as {_named(found)}.")
+            likely += found
+    codes = dict.fromkeys((*told, *offered, *likely))
+    return OrderCodes(tuple(codes), tuple(dict.fromkeys((*modifiers, *more))), tuple(assumed))
+
+
+def _read(concepts: Iterable[Json]) -> tuple[list[Code], list[str]]:
+    codes: dict[Code, None] = {}
+    modifiers: list[str] = []
+    for concept in concepts:
+        for coded in codes_of(concept):
+            system, code = _SYSTEMS.get(coded.system, coded.system), coded.code.strip()
+            if system in (CPT, HCPCS):
+                found = _PROCEDURE.fullmatch(code.upper())
+                code = found[1] if found else code.upper()
+                modifiers += re.findall("[0-9A-Z]{2}", found[2]) if found else ()
+            codes[Code(system, code)] = None
+    return list(codes), modifiers
+
+
+def _named(codes: Iterable[Code]) -> str:
+    """Codes in words: `CPT 62321, 62323`."""
+    by_system: dict[str, list[str]] = {}
+    for code in codes:
+        by_system.setdefault(_NAMES.get(code.system, "code"), []).append(code.code)
+    return "; ".join(f"{name} {', '.join(each)}" for name, each in by_system.items())

@@ -1,0 +1,238 @@
+"""From what an order says, and what it leads to, to the plain values a decision is made of."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+
+from wiser_fhir.coverage.catalogue import Catalogue
+from wiser_fhir.coverage.requested import Code, RequestedService
+from wiser_fhir.crd.chart import Chart
+from wiser_fhir.crd.gather import Gathered
+from wiser_fhir.crd.hook_request import HookRequest
+from wiser_fhir.crd.order_codes import order_codes
+from wiser_fhir.crd.order_facts import BILLING_OPTIONS, Link, OrderFacts, order_facts
+from wiser_fhir.crd.references import name_of
+from wiser_fhir.crd.wanted import behind
+from wiser_fhir.fhir.elements import Json, code_in, codings, extensions
+from wiser_fhir.intake.parties import named, party
+from wiser_fhir.intake.services import site_of
+from wiser_fhir.priorauth.models import Party, PartyRole, RequestedItem, Site, SiteKind
+
+_ICD_10 = (
+    "http://hl7.org/fhir/sid/icd-10-cm",
+    "http://hl7.org/fhir/sid/icd-10",
+    "urn:oid:2.16.840.1.113883.6.90",
+)
+# v3-ActCode: inpatient, also acute and not, and emergency. A short stay is an outpatient's.
+_EXCLUDED = frozenset({"IMP", "ACUTE", "NONAC", "EMER"})
+_NOT_SO = frozenset({"refuted", "entered-in-error"})
+_VERIFICATION = "http://terminology.hl7.org/CodeSystem/condition-ver-status"
+_SITE_KINDS = (SiteKind.PLACE_OF_SERVICE, SiteKind.BILL_TYPE, SiteKind.OTHER)
+_PLACES = ("Organization", "Location")
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What all orders of one call share. `on` is the business date of receipt."""
+
+    request: HookRequest
+    chart: Chart
+    gathered: Gathered
+    catalogue: Catalogue
+    on: date
+
+    @property
+    def encounter(self) -> Json | None:
+        """The encounter the call was made in."""
+        name = self.request.encounter_id
+        return self.chart.get(f"Encounter/{name}") if name else None
+
+    def target(self, link: Link) -> Json | None:
+        """What a reference leads to."""
+        return self.chart.target(link.holder, link.reference)
+
+    def failed(self, *links: Link) -> bool:
+        """Whether one of these, or what stands behind it, could not be had."""
+        for link in links:
+            target = self.target(link)
+            further = behind(target) if target else ()
+            names = {name_of(each.reference.get("reference", "")) for each in (link, *further)}
+            if names & self.gathered.failed:
+                return True
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class OrderReading:
+    """One order as the core sees it.
+
+    `assumptions` are to be told. `technical` says that a fact is lacking which may stand in what
+    could not be fetched.
+    """
+
+    item: RequestedItem
+    parties: tuple[Party, ...]
+    diagnoses: tuple[str, ...]
+    excluded: bool
+    assumptions: tuple[str, ...]
+    technical: bool
+
+
+def read_order(facts: OrderFacts, around: Surroundings, *, sequence: int = 1) -> OrderReading:
+    """An order in its surroundings. Source: CRD 2.2.1 §found-34, §resp-51."""
+    products = [p for link in facts.products if (p := around.target(link))]
+    concepts = [*facts.concepts, *(p[k] for p in products for k in ("code", "type") if k in p)]
+    holders = [*products, *concepts]
+    options = [*facts.options, *(o for h in holders for o in _options(h))]
+    coded = order_codes(concepts, options, around.catalogue, around.on)
+    people = _People(facts, around)
+    state, how = people.state()
+    site = _site(facts, around)
+    diagnoses, inferred = _diagnoses(facts, coded.codes, around)
+    item = RequestedItem(
+        sequence=sequence,
+        service=RequestedService(coded.codes, facts.starts, state, facts.quantity),
+        service_end=facts.ends,
+        modifiers=coded.modifiers,
+        site=site,
+    )
+    within = (facts.encounter,) if facts.encounter else ()
+    gaps = (
+        (not coded.codes, facts.products),
+        (state is None, (*facts.locations, *people.performers, *people.requesters, *within)),
+        (site is None, facts.locations),
+        (not diagnoses, facts.conditions),
+        (not any(p.npi for p in people.doing), (*people.performers, *facts.locations)),
+    )
+    return OrderReading(
+        item=item,
+        parties=people.parties,
+        diagnoses=diagnoses,
+        excluded=_is_excluded(facts, site, around),
+        assumptions=(*coded.assumed, *people.assumed, *how, *inferred),
+        technical=any(lacking and around.failed(*links) for lacking, links in gaps),
+    )
+
+
+def _options(holder: Json) -> Iterator[Json]:
+    for option in extensions(holder, BILLING_OPTIONS):
+        if "valueCodeableConcept" in option:
+            yield option["valueCodeableConcept"]
+
+
+class _People:
+    """Who asks, who performs and where, as parties; and what had to be assumed."""
+
+    def __init__(self, facts: OrderFacts, around: Surroundings) -> None:
+        self.around = around
+        self.assumed: tuple[str, ...] = ()
+        self.performers = facts.performers
+        self.requesters = self._requesters(facts)
+        self.places = tuple(self._parties(facts.locations))
+        self.doing = (*self._parties(facts.performers), *self.places)
+        self.asking = tuple(self._parties(self.requesters, PartyRole.REQUESTER))
+        self.parties = tuple(dict.fromkeys((*self.asking, *self.doing)))
+        if facts.requester is None and self.asking:
+            self.assumed = ("The person signed in was taken for the one who orders.",)
+
+    def state(self) -> tuple[str | None, tuple[str, ...]]:
+        """The state of the service, and in words how it was come by where nobody told it.
+
+        The place of service, who performs, who asks, and last the place of the encounter.
+        """
+        told = next((p.state for p in (*self.places, *self.doing) if p.state), None)
+        if told:
+            return told, ()
+        asking = next((p.state for p in self.asking if p.state), None)
+        if asking:
+            return asking, (f"State of the service read from who orders: {asking}.",)
+        encounter = self.around.encounter
+        links = order_facts(encounter).locations if encounter else ()
+        there = next((p.state for p in self._parties(links) if p.state), None)
+        how = (f"State of the service read from the encounter: {there}.",) if there else ()
+        return there, how
+
+    def _requesters(self, facts: OrderFacts) -> tuple[Link, ...]:
+        user = self.around.request.user
+        if facts.requester is not None:
+            return (facts.requester,)
+        if user and name_of(user).startswith("Practitioner"):
+            return (Link({}, {"reference": user}),)
+        return ()
+
+    def _parties(self, links: tuple[Link, ...], role: PartyRole | None = None) -> Iterator[Party]:
+        for link in links:
+            found = named(self.around.chart, link.holder, link.reference)
+            if found is not None:
+                place = found["resourceType"] in _PLACES
+                own = PartyRole.FACILITY if place else PartyRole.RENDERING
+                yield party(self.around.chart, found, role or own)
+
+
+def _site(facts: OrderFacts, around: Surroundings) -> Site | None:
+    """The place of service the order names, else the type of the place it is delivered at.
+
+    Source: CRD 2.2.1 profile-servicerequest (locationCode); 2.0.1 profile-location (type).
+    """
+    places = [place for link in facts.locations if (place := around.target(link))]
+    types = [t for place in places if place["resourceType"] == "Location" for t in _types(place)]
+    told = [s for concept in (*facts.sites, *types) if (s := site_of(concept)) is not None]
+    return next((s for kind in _SITE_KINDS for s in told if s.kind is kind), None)
+
+
+def _types(place: Json) -> list[Json]:
+    found: list[Json] = place.get("type", [])
+    return found
+
+
+def _diagnoses(
+    facts: OrderFacts, codes: tuple[Code, ...], around: Surroundings
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The ICD-10-CM codes of the reasons; those of the encounter where they can only help.
+
+    An order without a diagnosis of its own is not held to be for whatever else the patient came
+    for: the encounter counts only where a service has a closed list and it names one of that.
+    """
+    own = tuple(dict.fromkeys(_icd(facts, around)))
+    encounter = around.encounter
+    if own or encounter is None:
+        return own, ()
+    there = tuple(dict.fromkeys(_icd(order_facts(encounter), around)))
+    for code in codes:
+        rules = around.catalogue.rules_for(code, around.on)
+        if rules and rules.diagnosis and rules.diagnosis.names_any_of(there):
+            return there, ("Diagnosis read from the encounter.",)
+    return (), ()
+
+
+def _icd(facts: OrderFacts, around: Surroundings) -> Iterator[str]:
+    concepts = list(facts.reasons)
+    for link in facts.conditions:
+        condition = around.target(link) or {}
+        verified = code_in(condition.get("verificationStatus"), _VERIFICATION)
+        if condition.get("resourceType") == "Condition" and verified not in _NOT_SO:
+            concepts.append(condition.get("code") or {})
+    for concept in concepts:
+        for coding in codings(concept):
+            if coding.get("system") in _ICD_10:
+                yield coding["code"].strip().upper()
+
+
+def _is_excluded(facts: OrderFacts, site: Site | None, around: Surroundings) -> bool:
+    """Whether the service is an inpatient's or an emergency's.
+
+    What the order says of its setting counts, then its place of service (a gate of its own). Only
+    where both are silent the encounter does, unless the service comes after it.
+    Source: WISeR Operational Guide 6.0, 8.2.
+    """
+    if facts.settings:
+        return not _EXCLUDED.isdisjoint(facts.settings)
+    if site is not None and site.kind is not SiteKind.OTHER:
+        return False
+    encounter = around.target(facts.encounter) if facts.encounter else None
+    encounter = encounter or around.encounter
+    if encounter is None:
+        return False
+    last = order_facts(encounter).ends if "end" in encounter.get("period", {}) else None
+    after = last is not None and facts.starts is not None and facts.starts > last
+    return (encounter.get("class") or {}).get("code") in _EXCLUDED and not after

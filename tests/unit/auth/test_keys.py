@@ -1,0 +1,278 @@
+"""Which keys of a JWKS are used, and how often one is fetched."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from tests.hand_made_jwt import base64url, ec_pair, number, rsa_pair
+from wiser_fhir.auth import keys
+from wiser_fhir.auth.keys import JwksCache, KeysRefused, read_keys
+from wiser_fhir.egress.errors import EgressError
+
+URL = "https://ehr.example/jwks.json"
+TENANT = UUID(int=1)
+OTHER_TENANT = UUID(int=2)
+
+
+def usable(*entries: Any) -> set[str]:
+    return set(read_keys({"keys": list(entries)}).keys)
+
+
+def rsa_of(bits: int, exponent: int = 65_537) -> dict[str, Any]:
+    """An RSA public key of a size: what looks like one is enough to be read."""
+    return {"kty": "RSA", "n": number((1 << (bits - 1)) | 1), "e": number(exponent), "kid": "r"}
+
+
+def test_keys_of_both_kinds_are_read() -> None:
+    entries = [ec_pair("a").jwk(), ec_pair("b", "P-256").jwk(), rsa_pair("c").jwk()]
+    assert usable(*entries) == {"a", "b", "c"}
+
+
+def test_only_what_is_needed_of_a_key_is_kept() -> None:
+    entry = ec_pair().jwk(
+        alg="ES384", use="sig", key_ops=["verify"], ext=True, x5c=["AA=="], x5u="https://x.example"
+    )
+    kept = read_keys({"keys": [entry]}).document()
+    assert kept == {"keys": [ec_pair().jwk(alg="ES384", use="sig")]}
+    assert read_keys(kept).document() == kept
+
+
+@pytest.mark.parametrize(
+    ("entry", "why"),
+    [
+        ({"kty": "oct", "k": base64url(bytes(48)), "kid": "x"}, "secret"),
+        ({"kty": "oct", "kid": "x"}, "neither RSA nor EC"),
+        ({"kty": "OKP", "crv": "Ed25519", "x": base64url(bytes(32)), "kid": "x"}, "neither RSA"),
+        ({"kty": ["EC"], "kid": "x"}, "neither RSA nor EC"),
+        (ec_pair().jwk(**ec_pair().secret()), "private"),
+        (rsa_pair().jwk(**rsa_pair().secret()), "private"),
+        (rsa_pair().jwk(oth=[]), "private"),
+        (ec_pair(crv="P-521").jwk(), "another curve"),
+        (ec_pair().jwk(crv="secp256k1"), "another curve"),
+        (ec_pair().jwk(kid=None), "no `kid`"),
+        (ec_pair().jwk(kid=7), "no `kid`"),
+        (ec_pair().jwk(kid=""), "no `kid`"),
+        (ec_pair().jwk(kid="k" * 257), "no `kid`"),
+        (ec_pair().jwk(kid="\0"), "no `kid`"),
+        (ec_pair().jwk(use="enc"), "not for signatures"),
+        (ec_pair().jwk(use=None), "not for signatures"),
+        (ec_pair().jwk(key_ops=["deriveKey"]), "not for signatures"),
+        (ec_pair().jwk(key_ops="verify"), "not for signatures"),
+        (ec_pair().jwk(alg=["ES384"]), "not a key"),
+        (ec_pair().jwk(y=ec_pair().jwk()["x"]), "not a key"),
+        (ec_pair().jwk(x="A" * 2_000), "not a key"),
+        (ec_pair().jwk(x=1), "not a key"),
+        (ec_pair().jwk(x="=+/"), "not a key"),
+        (rsa_pair().jwk(n=""), "not a key"),
+        (rsa_of(1_024), "size"),
+        (rsa_of(2_047), "size"),
+        (rsa_of(8_193), "size"),
+        (rsa_of(32_768), "not a key"),
+        (rsa_of(2_048, 1), "size"),
+        (rsa_of(2_048, 3), "size"),
+        (rsa_of(2_048, 65_538), "size"),
+        (rsa_of(2_048, 2**40 + 1), "size"),
+        ("EC", "no `kid`"),
+        (None, "no `kid`"),
+        ([[[]]], "no `kid`"),
+    ],
+)
+def test_a_key_that_cannot_be_used_leaves_the_others_usable(entry: Any, why: str) -> None:
+    read = read_keys({"keys": [entry, ec_pair("good").jwk()]})
+    assert set(read.keys) == {"good"}
+    assert len(read.left_out) == 1
+    assert read.left_out[0].startswith("keys[0] ")
+    assert why in read.left_out[0]
+
+
+@pytest.mark.parametrize("bits", [2_048, 3_072, 8_192])
+def test_rsa_keys_of_these_sizes_are_used(bits: int) -> None:
+    assert usable(rsa_of(bits)) == {"r"}
+
+
+def test_a_kid_that_stands_twice_names_no_key() -> None:
+    twice = [ec_pair("a").jwk(), rsa_pair("a").jwk(), ec_pair("b").jwk()]
+    assert usable(*twice) == {"b"}
+    assert usable(ec_pair("a").jwk(**ec_pair("a").secret()), ec_pair("a").jwk()) == set()
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        None,
+        [],
+        "keys",
+        {},
+        {"keys": {}},
+        {"keys": "EC"},
+        {"keys": [ec_pair().jwk()] * 21},
+        {"keys": [], "more": "x" * 65_536},
+        {"keys": [], "more": 10**30},
+    ],
+)
+def test_what_is_no_jwks_or_too_large_is_refused(document: Any) -> None:
+    with pytest.raises(KeysRefused):
+        read_keys(document)
+
+
+def test_a_jwks_nested_beyond_measure_is_refused() -> None:
+    nested: Any = []
+    for _ in range(5_000):
+        nested = [nested]
+    with pytest.raises(KeysRefused):
+        read_keys({"keys": [], "more": nested})
+
+
+def test_twenty_keys_are_not_too_many() -> None:
+    assert len(usable(*(ec_pair("k").jwk(kid=str(i)) for i in range(20)))) == 20
+
+
+class Ehr:
+    """An EHR's server: says what it was told to, and counts."""
+
+    def __init__(self, *entries: Any) -> None:
+        self.answer: Any = {"keys": list(entries)}
+        self.asked: list[tuple[str, tuple[str, ...], UUID]] = []
+        self.answers = asyncio.Event()
+        self.answers.set()
+
+    async def get_json(
+        self,
+        url: str,
+        *,
+        within: Sequence[str],
+        tenant: UUID,
+        token: str | None = None,
+        seconds: float = 5.0,
+    ) -> Any:
+        self.asked.append((url, tuple(within), tenant))
+        assert token is None
+        await self.answers.wait()
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+class Time:
+    passed = 0.0
+
+    def __call__(self) -> float:
+        return self.passed
+
+
+@pytest.fixture
+def time() -> Time:
+    return Time()
+
+
+async def test_a_key_is_fetched_once_in_five_minutes(time: Time) -> None:
+    ehr = Ehr(ec_pair("a").jwk())
+    cache = JwksCache(ehr, time)
+    for passed in (0.0, 1.0, keys.FRESH_SECONDS - 0.1):
+        time.passed = passed
+        found = await cache.key(URL, TENANT, "a")
+        assert found is not None
+    assert ehr.asked == [(URL, (URL,), TENANT)]
+    time.passed = keys.FRESH_SECONDS
+    await cache.key(URL, TENANT, "a")
+    assert len(ehr.asked) == 2
+
+
+async def test_a_key_taken_back_is_used_five_minutes_at_most(time: Time) -> None:
+    ehr = Ehr(ec_pair("a").jwk())
+    cache = JwksCache(ehr, time)
+    assert await cache.key(URL, TENANT, "a")
+    ehr.answer = {"keys": []}
+    time.passed = keys.FRESH_SECONDS
+    assert await cache.key(URL, TENANT, "a") is None
+
+
+async def test_a_new_key_is_found_by_its_name(time: Time) -> None:
+    ehr = Ehr(ec_pair("a").jwk())
+    cache = JwksCache(ehr, time)
+    await cache.key(URL, TENANT, "a")
+    ehr.answer = {"keys": [ec_pair("b").jwk()]}
+    time.passed = keys.RETRY_SECONDS
+    assert await cache.key(URL, TENANT, "b")
+    assert await cache.key(URL, TENANT, "a") is None
+
+
+async def test_a_flood_of_unknown_names_is_one_fetch_a_minute(time: Time) -> None:
+    ehr = Ehr(ec_pair("a").jwk())
+    cache = JwksCache(ehr, time)
+    for second in range(120):
+        time.passed = float(second)
+        found = await asyncio.gather(*(cache.key(URL, TENANT, f"{second}-{i}") for i in range(20)))
+        assert found == [None] * 20
+        assert await cache.key(URL, TENANT, "a")
+    assert len(ehr.asked) == 2
+
+
+async def test_all_who_wait_get_the_one_answer_though_the_first_gives_up(time: Time) -> None:
+    ehr = Ehr(ec_pair("a").jwk())
+    ehr.answers.clear()
+    cache = JwksCache(ehr, time)
+    waiting = [asyncio.create_task(cache.key(URL, TENANT, "a")) for _ in range(10)]
+    await asyncio.sleep(0)
+    waiting[0].cancel()
+    await asyncio.sleep(0)
+    ehr.answers.set()
+    found = await asyncio.gather(*waiting, return_exceptions=True)
+    assert isinstance(found[0], asyncio.CancelledError)
+    assert all(isinstance(each, keys.PublicKey) for each in found[1:])
+    assert len(ehr.asked) == 1
+
+
+@pytest.mark.parametrize("answer", [EgressError("away"), EgressError("status", 500), {"no": 1}, 7])
+async def test_keys_outlive_a_server_that_fails_by_a_day(time: Time, answer: Any) -> None:
+    ehr = Ehr(ec_pair("a").jwk())
+    cache = JwksCache(ehr, time)
+    assert await cache.key(URL, TENANT, "a")
+    ehr.answer = answer
+    time.passed = keys.HELD_SECONDS - 1
+    assert await cache.key(URL, TENANT, "a")
+    time.passed = keys.HELD_SECONDS
+    assert await cache.key(URL, TENANT, "a") is None
+
+
+async def test_a_server_that_never_answered_is_asked_once_a_minute(time: Time) -> None:
+    ehr = Ehr()
+    ehr.answer = EgressError("refused")
+    cache = JwksCache(ehr, time)
+    for second in range(121):
+        time.passed = float(second)
+        assert await cache.key(URL, TENANT, "a") is None
+    assert len(ehr.asked) == 3
+    ehr.answer = {"keys": [ec_pair("a").jwk()]}
+    time.passed = 180.0
+    assert await cache.key(URL, TENANT, "a")
+
+
+async def test_two_organizations_do_not_share_what_one_url_said(time: Time) -> None:
+    ehr = Ehr(ec_pair("a").jwk())
+    cache = JwksCache(ehr, time)
+    await cache.key(URL, TENANT, "a")
+    ehr.answer = {"keys": []}
+    assert await cache.key(URL, OTHER_TENANT, "a") is None
+
+
+async def test_what_is_held_is_bounded(time: Time, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keys, "MAX_HELD", 3)
+    cache = JwksCache(Ehr(), time)
+    for i in range(10):
+        await cache.key(f"{URL}?{i}", TENANT, "a")
+    assert len(cache._held) == 3
+
+
+async def test_what_goes_wrong_is_logged_without_what_was_received(
+    time: Time, caplog: pytest.LogCaptureFixture
+) -> None:
+    ehr = Ehr()
+    ehr.answer = {"keys": "Canary"}
+    await JwksCache(ehr, time).key(URL, TENANT, "a")
+    assert "keys not fetched" in caplog.text
+    assert "Canary" not in caplog.text
+    assert caplog.records[0].__dict__["error"] == "no-jwks"
