@@ -78,7 +78,7 @@ class Judge:
         build()
         self._process = subprocess.Popen(
             [
-                _program("java"),
+                program("java"),
                 "-Xmx3g",
                 "-XX:+UseSerialGC",
                 *(["-XX:TieredStopAtLevel=1"] if self._brief else []),
@@ -176,14 +176,14 @@ def fingerprint() -> str:
 
 def build() -> None:
     """Compile the judge unless this very state of its sources is built. Raises JudgeUnavailable."""
-    _program("java")
+    program("java")
     with _locked():
         done = TARGET / "sources.sha256"
         if done.exists() and done.read_text() == _sources():
             return
         print("building the judge (Maven; the first time it fetches HAPI)", file=sys.stderr)
         result = subprocess.run(
-            [_program("mvn"), "-q", "-B", "-f", str(HERE / "pom.xml"), "package"],
+            [program("mvn"), "-q", "-B", "-f", str(HERE / "pom.xml"), "package"],
             capture_output=True,
             text=True,
             check=False,
@@ -211,7 +211,7 @@ def _sources() -> str:
     return digest.hexdigest()
 
 
-def _program(name: str) -> str:
+def program(name: str) -> str:
     found = shutil.which(name)
     if found is None:
         raise JudgeUnavailable(

@@ -160,6 +160,18 @@ FAULTS: list[tuple[str, Callable[[Json], Any], str, str, str]] = [
         "extension-levelOfServiceCode is not allowed here",
     ),
     (
+        "an extension that the profile lists and that may not stand there",
+        lambda b: claim(b).update(
+            extension=[
+                *claim(b).get("extension", ()),
+                {"url": PAS + "extension-authorizationNumber", "valueString": "x"},
+            ]
+        ),
+        "Bundle.entry[0].resource.extension[2]",
+        "structure",
+        "extension-authorizationNumber is not allowed here",
+    ),
+    (
         "an unknown modifier extension",
         lambda b: claim(b).update(
             modifierExtension=[{"url": "https://x.example/stop", "valueBoolean": True}]

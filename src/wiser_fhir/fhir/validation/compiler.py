@@ -99,7 +99,7 @@ def _dump(value: Any) -> str:
 class _Line:
     """One line's packages, by kind and canonical; the first package that has a thing wins."""
 
-    roots: tuple[str, ...]
+    pins: LinePins
     found: dict[tuple[str, str], dict[str, Json]]
 
     @classmethod
@@ -108,7 +108,7 @@ class _Line:
         for resource in _all(folder, pins):
             key = (resource["resourceType"], resource.get("url", ""))
             found.setdefault(key, {}).setdefault(resource.get("version", ""), resource)
-        return cls(pins.roots, found)
+        return cls(pins, found)
 
     def one(self, kind: str, canonical: str) -> Json | None:
         """The resource a canonical names; an unknown version falls back to the first."""
@@ -152,10 +152,16 @@ class _Line:
             key = (resource["url"], resource.get("version", ""))
             if key in compact or "snapshot" not in resource:
                 continue
-            compact[key] = snapshot.definition(resource)
+            compact[key] = self._corrected(snapshot.definition(resource))
             todo += self._reached(compact[key])
         self._finish(list(compact.values()))
         return list(compact.values())
+
+    def _corrected(self, definition: Json) -> Json:
+        elements = self.pins.contexts.get(definition["url"], ())
+        if elements:
+            definition["context"] += [["element", element] for element in elements]
+        return definition
 
     def _structures(self) -> Iterator[Json]:
         for (kind, _), versions in self.found.items():
@@ -170,7 +176,7 @@ class _Line:
             return False
         if resource["type"] == "Extension" or resource.get("derivation") != "constraint":
             return True
-        return bool(resource["url"].startswith(self.roots))
+        return bool(resource["url"].startswith(self.pins.roots))
 
     def _reached(self, compact: Json) -> Iterator[Json]:
         canonicals = [compact["base"]] if "base" in compact else []

@@ -244,7 +244,6 @@ class FastPath:
             self._extensions,
             self._system,
             self._sets,
-            self._exists,
             self._foreign,
         )
         whole = {**writer.reference(definition.raw), "$defs": writer.defs}
@@ -279,9 +278,6 @@ class FastPath:
             elif isinstance(listed, frozenset):
                 codes |= listed
         return sorted(codes)
-
-    def _exists(self, url: str) -> bool:
-        return self._guide.value_set(url) is not None
 
     def _sets(self, url: str) -> dict[str, list[str] | bool] | None:
         """A value set's codes by system, true where only the system can be checked.

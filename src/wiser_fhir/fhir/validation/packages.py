@@ -35,6 +35,8 @@ class LinePins:
 
     packages: tuple[Pin, ...]
     roots: tuple[str, ...]
+    contexts: dict[str, tuple[str, ...]]
+    """Elements where an extension may stand though its own definition leaves them out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,11 @@ class Pins:
         data = tomllib.loads(file.read_text("utf-8"))
         pinned = {f"{p['id']}#{p['version']}": Pin(**p) for p in data["packages"]}
         lines = {
-            name: LinePins(tuple(pinned[p] for p in line["packages"]), tuple(line["roots"]))
+            name: LinePins(
+                tuple(pinned[p] for p in line["packages"]),
+                tuple(line["roots"]),
+                {c["extension"]: tuple(c["elements"]) for c in line.get("contexts", ())},
+            )
             for name, line in data["lines"].items()
         }
         return cls(lines)

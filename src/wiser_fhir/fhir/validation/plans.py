@@ -208,12 +208,14 @@ class Plans:
         self, node: Node, base: Definition, definition: Definition, var: str
     ) -> Iterator[str]:
         """Children that a profile restates: only those it changes need a second visit."""
+        outer, self._path = self._path, f"{self._path}.{node.name}"
         for child in node.children:
             known = next((c for c in base.root.children if c.name == child.name), None)
             if known is not None and _says_no_more(child, known):
                 continue
             for key, (_, entry) in child.spellings():
                 yield from self._member(child, entry, key, definition, var)
+        self._path = outer
 
     def _content(self, node: Node, definition: Definition, var: str) -> Iterator[str]:
         reference = node.raw["ref"]
@@ -223,7 +225,9 @@ class Plans:
             self._live[key] = True
             target = self._guide.content(definition, reference)
             owner = self._guide.type(reference.partition("#")[2].partition(".")[0]) or definition
+            outer, self._path = self._path, reference.partition("#")[2]
             lines = list(self._body(target, owner, "n", "BackboneElement"))
+            self._path = outer
             self._live[key] = bool(lines)
             self._write(name, lines)
         if self._live[key]:

@@ -9,6 +9,7 @@ Two keywords of ours: `x-member` (a coded value is in a value set) and `x-known`
 
 import re
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from wiser_fhir.fhir.validation import narrative, primitives
@@ -100,18 +101,17 @@ class Schemas:
         extensions: dict[str, list[Json]],
         system: Callable[[str], list[str] | None],
         sets: Callable[[str], dict[str, list[str] | bool] | None],
-        exists: Callable[[str], bool],
         foreign: list[str],
     ) -> None:
         hl7 = {"anyOf": [{"pattern": HL7}, {"enum": foreign}]}
         self._of_known_system = {"properties": {"system": hl7}, "required": ["system"]}
-        self._exists = exists
         self._system = system
         self._sets = sets
         self._find = find
         self._codes = codes
         self._extensions = extensions
         self._path = ""
+        self._type = ""  # of the element at the path, where a profile restates a data type
         self.defs: dict[str, Schema] = {}
 
     def reference(self, definition: Json) -> Schema:
@@ -123,13 +123,11 @@ class Schemas:
         return {"$ref": f"#/$defs/{key}"}
 
     def _definition(self, definition: Json) -> Schema:
-        outer, self._path = self._path, definition["type"]
         try:
-            found = self._object(definition["root"], definition, is_root=True)
+            with self._inside(definition["type"]):
+                found = self._object(definition["root"], definition, is_root=True)
         except Unsupported:
             return _NEVER
-        finally:
-            self._path = outer
         if definition["kind"] == "resource":
             found["properties"]["resourceType"] = {"const": definition["type"]}
             found["required"] = [*found.get("required", ()), "resourceType"]
@@ -144,6 +142,15 @@ class Schemas:
             self.defs["Coding.free"] = found
             return {"allOf": [found, {"if": self._of_known_system, "then": self._coding_known()}]}
         return found
+
+    @contextmanager
+    def _inside(self, path: str, type_: str = "") -> Iterator[None]:
+        outer = self._path, self._type
+        self._path, self._type = path, type_
+        try:
+            yield
+        finally:
+            self._path, self._type = outer
 
     def _coding_known(self) -> Schema:
         """A code that its system has: small systems of claims natively, the rest by our keyword."""
@@ -281,8 +288,27 @@ class Schemas:
             if not is_extension and i + 1 < len(known):
                 parts.append({"not": {"anyOf": [m for m, _ in known[i + 1 :]]}})
             then = parts[0] if len(parts) == 1 else {"allOf": parts}
-            last = {"if": match, "then": then if one.get("max") != 0 else _NEVER, "else": last}
+            if one.get("max") == 0 or (is_extension and not self._may_stand(one, definition)):
+                then = _NEVER
+            last = {"if": match, "then": then, "else": last}
         return last
+
+    def _may_stand(self, one: Json, definition: Json) -> bool:
+        """Whether a slice's extensions have this place among their contexts: some have not."""
+        profiles = [c for entry in one.get("types", ()) for c in (entry[1] if entry[1:] else ())]
+        found = [f for c in profiles if (f := self._find(c)) is not None]
+        return all(self._has_place(f, definition) for f in found)
+
+    def _has_place(self, extension: Json, definition: Json) -> bool:
+        places = {self._path, self._type, "Element", "Any"}
+        if self._path == definition["type"] and definition["kind"] == "resource":
+            places |= {"Resource", "DomainResource"}
+        return any(
+            kind == "fhirpath"
+            or (kind == "element" and expression.rpartition("#")[2] in places)
+            or (kind == "extension" and expression == definition["url"])
+            for kind, expression in extension.get("context", ())
+        )
 
     def _known_extension(self, child: Json) -> Schema:
         """An extension outside the slices: one that a guide has for this place, or a free one."""
@@ -336,11 +362,8 @@ class Schemas:
         if "ref" in node:
             return self._content(node["ref"], definition)
         if code in _BACKBONE:
-            outer, self._path = self._path, f"{self._path}.{node['name']}"
-            try:
+            with self._inside(f"{self._path}.{node['name']}"):
                 return self._object(node, definition)
-            finally:
-                self._path = outer
         base = self._find(_CORE + code)
         if base is None:
             raise Unsupported(code)
@@ -356,7 +379,8 @@ class Schemas:
         elif profiles:
             parts.append({"anyOf": [self.reference(p) for p in profiles]})
         if node.get("children"):
-            parts.append(self._object(node, definition))
+            with self._inside(f"{self._path}.{node['name']}", entry[0]):
+                parts.append(self._object(node, definition))
             if entry[0] in ("CodeableConcept", "Coding") and not self._is_required(node):
                 parts.append(self.reference(base))
         if not parts:
@@ -368,7 +392,7 @@ class Schemas:
     def _is_required(self, node: Json) -> bool:
         """Whether a binding says all: else its codes must at least exist in their systems."""
         strength, url = node.get("binding", ("", ""))
-        return strength == "required" and self._exists(url)
+        return strength == "required" and self._knows(url)
 
     def _content(self, reference: str, definition: Json) -> Schema:
         path = reference.partition("#")[2]
@@ -379,7 +403,8 @@ class Schemas:
             node = owner["root"]
             for step in path.split(".")[1:]:
                 node = next(c for c in node["children"] if c["name"] == step)
-            self.defs[key] = self._object(node, owner)
+            with self._inside(path):
+                self.defs[key] = self._object(node, owner)
         return {"$ref": f"#/$defs/{key}"}
 
     def _bound(self, node: Json, code: str) -> list[Schema]:
