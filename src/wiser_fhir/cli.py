@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated
 from uuid import UUID, uuid4
 
+import orjson
 import typer
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -31,6 +32,7 @@ from wiser_fhir.egress.url import read_origin
 from wiser_fhir.errors import NotFound, Unavailable
 from wiser_fhir.fhir.validation.compiler import CompileError, compile_guides, verify_guides
 from wiser_fhir.fhir.validation.packages import PackageError
+from wiser_fhir.priorauth.retelling import organizations, retold
 from wiser_fhir.sandbox import ehr, tenant
 from wiser_fhir.settings import Settings, SettingsError
 from wiser_fhir.web.logs import configure
@@ -264,6 +266,35 @@ def _by(client_id: UUID, organization_id: UUID, action: str, detail: Detail) -> 
         client_id=client_id,
         detail=detail,
     )
+
+
+@cli.command("hook-call")
+def hook_call(
+    name: Annotated[str, typer.Argument(help="Id of the call, of an assertion, or of a card.")],
+) -> None:
+    """Print what a CDS Hooks call asked and what was answered, as kept. It is data about a patient;
+    that it was read is audited.
+    """
+    print(asyncio.run(_hook_call(_settings(), name)))
+
+
+async def _hook_call(settings: Settings, name: str) -> str:
+    async with _as_owner(settings, "hook-call") as engine:
+        for organization_id in await organizations(engine):
+            async with transaction(engine, organization_id) as db:
+                found = await retold(db, name)
+                if found is not None:
+                    row = AuditRow(
+                        request_id=uuid4(),
+                        action="hook-call.read",
+                        outcome="done",
+                        organization_id=organization_id,
+                        object_kind="hook-call",
+                        object_id=str(found["id"]),
+                    )
+                    await write(db, row)
+                    return orjson.dumps(found, default=str, option=orjson.OPT_INDENT_2).decode()
+    raise NotFound("hook call, assertion or card")
 
 
 @asynccontextmanager

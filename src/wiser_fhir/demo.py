@@ -1,4 +1,4 @@
-"""The journey a stranger sees first: three requests to a real server, and the rows they left."""
+"""The journey a stranger sees first: an order and three requests to a real server, and the rows."""
 
 import asyncio
 import json
@@ -81,6 +81,7 @@ def _journey(settings: Settings) -> None:
     with _server() as url, httpx.Client(base_url=url, timeout=30) as client:
         print(f"  ready at {url} after {time.perf_counter() - started:.1f} s\n")
         client.headers["Authorization"] = f"Bearer {_token()}"
+        _ordered(client, url)
         affirmed = _affirmed(client)
         pended = _pended(client)
         _broken(client)
@@ -90,8 +91,27 @@ def _journey(settings: Settings) -> None:
         _next_steps()
 
 
+def _ordered(client: httpx.Client, url: str) -> None:
+    print("1. While the order is being signed, the EHR asks: POST /cds-services/order-sign-crd")
+    service = "/cds-services/order-sign-crd"
+    body = _for_today(resource_path("examples/cds/order-sign-2.2.json").read_bytes())
+    headers = {"Authorization": f"Bearer {_printed('cds-token', url + service)}"}
+    headers["Content-Type"] = "application/json"
+    answer = _timed(lambda: client.post(service, content=body, headers=headers))
+    _expect(answer.status == httpx.codes.OK, f"HTTP 200 expected, {answer.status} found")
+    [action] = answer.body["systemActions"]
+    told = {part["url"]: part for part in action["resource"]["extension"][-1]["extension"]}
+    _expect(told["pa-needed"]["valueCode"] == "auth-needed", "pa-needed auth-needed expected")
+    covered, form = told["covered"]["valueCode"], told["questionnaire"]["valueCanonical"]
+    _say(answer, f"{covered}, pa-needed auth-needed, doc-needed clinical")
+    print(f"   the form: {form}")
+    for card in answer.body["cards"]:
+        print(f"   card: {card['summary']}")
+    print()
+
+
 def _affirmed(client: httpx.Client) -> Answer:
-    print("1. An epidural injection, every criterion met: POST /fhir/Claim/$submit")
+    print("2. An epidural injection, every criterion met: POST /fhir/Claim/$submit")
     answer = _post(client, "/fhir/Claim/$submit", "examples/2.2/epidural-affirmed.json")
     _expect(answer.status == httpx.codes.OK, f"HTTP 200 expected, {answer.status} found")
     response = answer.claim_response
@@ -106,7 +126,7 @@ def _affirmed(client: httpx.Client) -> Answer:
 
 def _pended(client: httpx.Client) -> Answer:
     print(
-        "2. The same service, one criterion unmet: pended for a clinician, never denied by software"
+        "3. The same service, one criterion unmet: pended for a clinician, never denied by software"
     )
     answer = _post(client, "/fhir/Claim/$submit", "examples/2.2/epidural-criterion-unmet.json")
     _expect(answer.status == httpx.codes.OK, f"HTTP 200 expected, {answer.status} found")
@@ -122,7 +142,7 @@ def _pended(client: httpx.Client) -> Answer:
 
 
 def _broken(client: httpx.Client) -> None:
-    print("3. A broken request: one OperationOutcome that names every problem")
+    print("4. A broken request: one OperationOutcome that names every problem")
     answer = _post(client, "/fhir/Claim/$submit", "examples/2.2/epidural-broken.json")
     _expect(answer.status in (400, 422), f"HTTP 400 or 422 expected, {answer.status} found")
     issues = answer.body["issue"]
@@ -135,14 +155,14 @@ def _broken(client: httpx.Client) -> None:
 
 
 def _again(client: httpx.Client, first: Answer) -> None:
-    print("4. The first request once more, as after a lost answer: the same bytes come back")
+    print("5. The first request once more, as after a lost answer: the same bytes come back")
     answer = _post(client, "/fhir/Claim/$submit", "examples/2.2/epidural-affirmed.json")
     _expect(answer.raw == first.raw, "the same bytes as before expected")
     _say(answer, "byte for byte the same answer, no second case\n")
 
 
 def _asked(client: httpx.Client, pended: Answer) -> None:
-    print("5. How does the pended one stand? GET /fhir/ClaimResponse/{id}")
+    print("6. How does the pended one stand? GET /fhir/ClaimResponse/{id}")
     answer = _get(client, f"/fhir/ClaimResponse/{pended.claim_response['id']}")
     _expect(answer.status == httpx.codes.OK, f"HTTP 200 expected, {answer.status} found")
     _expect(_actions(answer.body) == ["A4"], "review action A4 expected")
@@ -212,7 +232,11 @@ def _address(process: "subprocess.Popen[str]") -> str:
 
 
 def _token() -> str:
-    command = [sys.executable, "-m", "wiser_fhir.cli", "token", "--client", _CLIENT, "--ttl", "1h"]
+    return _printed("token", "--ttl", "1h")
+
+
+def _printed(kind: str, *rest: str) -> str:
+    command = [sys.executable, "-m", "wiser_fhir.cli", kind, "--client", _CLIENT, *rest]
     printed = subprocess.run(command, capture_output=True, text=True, check=False)
     if printed.returncode != 0:
         raise DemoFailed(f"no token: {printed.stderr.strip()}")
@@ -233,10 +257,11 @@ def _for_today(body: bytes) -> bytes:
     if today <= _SERVICE_DATE < today + timedelta(days=_VALID_DAYS):
         return body
     later = (today.replace(day=1) + timedelta(days=31)).replace(day=15).isoformat()
-    bundle = json.loads(body)
-    identifier = bundle["identifier"]
-    identifier["value"] = f"{identifier['value']}-{later}"
-    text = json.dumps(bundle, ensure_ascii=False)
+    example = json.loads(body)
+    if "identifier" in example:
+        identifier = example["identifier"]
+        identifier["value"] = f"{identifier['value']}-{later}"
+    text = json.dumps(example, ensure_ascii=False)
     return text.replace(_SERVICE_DATE.isoformat(), later).encode()
 
 

@@ -114,7 +114,8 @@ def test_the_builder_makes_the_committed_file(path: Path) -> None:
 
 
 def test_no_file_lies_under_examples_without_a_recipe() -> None:
-    assert set(recipes.FOLDER.rglob("*.json")) == set(recipes.FILES)
+    hook_calls = set((recipes.FOLDER / "cds").glob("*.json"))  # held to their recipe elsewhere
+    assert set(recipes.FOLDER.rglob("*.json")) - hook_calls == set(recipes.FILES)
 
 
 def test_no_two_bundles_share_an_identifier_or_a_resource() -> None:

@@ -1,7 +1,8 @@
 """The input pack for the public CRD conformance suite: bodies for every hook, in both lines.
 
-`python -m tests.conformance.inferno.crd.build` writes all files; a test holds them to this. A file
-is what goes into one field of the suite: a list of bodies, or the one body of any-hook.json.
+`python -m tests.conformance.inferno.crd.build` writes all files, those of examples/cds too; a test
+holds them to this. A file is what goes into one field of the suite: a list of bodies, or the one
+body of any-hook.json.
 """
 
 import json
@@ -14,8 +15,10 @@ from uuid import NAMESPACE_URL, uuid5
 from tests.bundle_resources import concept, procedure
 from tests.bundle_values import MEMBERS, Json, Line, Member
 from tests.conformance.inferno.crd.resources import Chart
+from wiser_fhir.resources import resource_path
 
 FOLDER = Path(__file__).parent
+EXAMPLES = resource_path("examples") / "cds"
 LINES: tuple[Line, ...] = ("2.2", "2.0")
 EHR = "https://ehr.sandbox.example/fhir"
 USER = "Practitioner/practitioner"
@@ -147,6 +150,12 @@ def any_hook(line: Line) -> Json:
     return order_sign(line)[0]
 
 
+def example(line: Line) -> Json:
+    """The hook call of the documentation: for somebody of whom no other example tells."""
+    chart = Chart(line, MEMBERS[3], "OK")
+    return _signed("the example", chart, _injection(chart))
+
+
 BODIES: dict[str, Callable[[Line], list[Json]]] = {
     "order-sign": order_sign,
     "order-select": order_select,
@@ -163,6 +172,7 @@ def files() -> dict[Path, str]:
     for line in LINES:
         made |= {FOLDER / line / f"{hook}.json": bodies(line) for hook, bodies in BODIES.items()}
         made[FOLDER / line / "any-hook.json"] = any_hook(line)
+        made[EXAMPLES / f"order-sign-{line}.json"] = example(line)
     return {file: json.dumps(content, indent=1) + "\n" for file, content in made.items()}
 
 

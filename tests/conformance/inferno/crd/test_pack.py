@@ -10,7 +10,15 @@ from tests.bundle_values import Json, Line
 from tests.conformance.crd.fields import kind_of
 from tests.conformance.crd.profiles import errors
 from tests.conformance.crd.request_fields import context_faults, optional_faults, required_faults
-from tests.conformance.inferno.crd.build import BODIES, FOLDER, LINES, SUITE, any_hook, files
+from tests.conformance.inferno.crd.build import (
+    BODIES,
+    EXAMPLES,
+    FOLDER,
+    LINES,
+    SUITE,
+    any_hook,
+    files,
+)
 from tests.conformance.inferno.crd.resources import SERVICE_DAY
 from tests.oracle.judge import Judge
 from wiser_fhir.coverage.catalogue import Catalogue
@@ -34,7 +42,8 @@ def resources(value: object) -> Iterator[Json]:
 
 
 def test_the_files_are_what_is_built() -> None:
-    assert {file: file.read_text("utf-8") for file in FOLDER.rglob("*.json")} == files()
+    found = [*FOLDER.rglob("*.json"), *EXAMPLES.glob("*.json")]
+    assert {file: file.read_text("utf-8") for file in found} == files()
 
 
 @pytest.mark.parametrize(("line", "hook"), CASES)
