@@ -69,9 +69,15 @@ function request()
   if slot then sent = sent + 1 end -- wrk asks for one beforehand, to look at it
   local values = {
     identifier = string.format("%s-%02d-%09d", plan.run, index, sent),
+    serial = string.format("%02d%010d", index, sent),
     member = drawn(),
   }
   local pieces = { plan.head }
+  if plan.tokens then -- one after the other, each thread its own
+    pieces[2] = "Authorization: Bearer "
+    pieces[3] = plan.tokens[(sent * plan.threads + index) % #plan.tokens + 1]
+    pieces[4] = "\r\n\r\n"
+  end
   for n, part in ipairs(plan.parts) do
     pieces[#pieces + 1] = part
     if plan.slots[n] then pieces[#pieces + 1] = values[plan.slots[n]] end

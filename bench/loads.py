@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from bench.requests import IDENTIFIER_LENGTH, Template
 
 SCRIPT = Path(__file__).with_name("load.lua")
-_DRAIN_SECONDS = 2
+DRAIN_SECONDS = 2
 _RUN_LENGTH = IDENTIFIER_LENGTH - len("-00-000000000")
 
 
@@ -98,13 +98,18 @@ def load(
     seconds: int,
     *,
     token: str | None = None,
+    tokens: Sequence[str] = (),
     rate: float = 0,
     connections: int = 16,
     members: Members | None = None,
+    drain: int = DRAIN_SECONDS,
 ) -> Load:
     """Send requests made of `template` to all `urls` in equal shares, a thread each.
 
-    As fast as `connections` in all allow, or at `rate` requests per second. Raises LoadError.
+    As fast as `connections` in all allow, or at `rate` requests per second. All bring `token`, or
+    each the next of `tokens`. What was sent last has `drain` seconds to be answered.
+
+    Raises LoadError.
     """
     members = members or Members()
     for url in urls:
@@ -113,7 +118,8 @@ def load(
     plan = {
         "targets": [{"host": "127.0.0.1", "port": str(urlsplit(url).port)} for url in urls],
         "threads": len(urls),
-        "head": _head(urls[0], template, token),
+        "head": _head(urls[0], template, token, open_ended=bool(tokens)),
+        **({"tokens": list(tokens)} if tokens else {}),
         "parts": list(template.parts),
         "slots": list(template.slots),
         "run": secrets.token_hex(_RUN_LENGTH // 2),
@@ -128,7 +134,7 @@ def load(
         file.flush()
         run = subprocess.run(
             [
-                install(), f"-t{len(urls)}", f"-c{connections}", f"-d{seconds + _DRAIN_SECONDS}s",
+                install(), f"-t{len(urls)}", f"-c{connections}", f"-d{seconds + drain}s",
                 "--timeout", "10s", "-s", str(SCRIPT), urls[0],
             ],
             env={**os.environ, "LOAD_PLAN": file.name},
@@ -143,7 +149,8 @@ def load(
     raise LoadError(f"wrk failed: {run.stdout[-500:]}{run.stderr[-500:]}")
 
 
-def _head(url: str, template: Template, token: str | None) -> bytes:
+def _head(url: str, template: Template, token: str | None, *, open_ended: bool) -> bytes:
+    """The head of each request; open-ended where a token is still to come."""
     parts = urlsplit(url)
     lines = [
         f"POST {parts.path} HTTP/1.1",
@@ -152,7 +159,7 @@ def _head(url: str, template: Template, token: str | None) -> bytes:
         f"Content-Length: {template.length}",
         *([f"Authorization: Bearer {token}"] if token else []),
     ]
-    return ("\r\n".join(lines) + "\r\n\r\n").encode()
+    return ("\r\n".join(lines) + ("\r\n" if open_ended else "\r\n\r\n")).encode()
 
 
 def _lua(value: Any) -> str:

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Self
@@ -57,13 +57,15 @@ class Running:
             self.process.wait()
 
 
-def start(arguments: Sequence[str], data_dir: Path, log: Path) -> Running:
+def start(
+    arguments: Sequence[str], data_dir: Path, log: Path, settings: Mapping[str, str] | None = None
+) -> Running:
     """Start a command that prints `ready URL` once it answers. Raises StartError."""
     with log.open("ab") as errors:
         process = subprocess.Popen(
             arguments,
             cwd=ROOT,
-            env=environment(data_dir),
+            env={**environment(data_dir), **(settings or {})},
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
@@ -86,15 +88,24 @@ def environment(data_dir: Path) -> dict[str, str]:
     return {**kept, "WISER_MODE": "sandbox", "WISER_DATA_DIR": str(data_dir)}
 
 
-def serve(data_dir: Path, port: int = 0) -> Running:
-    """One worker of the product over the embedded database in `data_dir`. Raises StartError."""
+def serve(data_dir: Path, port: int = 0, settings: Mapping[str, str] | None = None) -> Running:
+    """One worker of the product over the embedded database in `data_dir`. Raises StartError.
+
+    `settings` are further ones than a sandbox needs.
+    """
     arguments = [str(COMMAND), "serve", "--port", str(port)]
-    return start(arguments, data_dir, data_dir.with_suffix(".log"))
+    return start(arguments, data_dir, data_dir.with_suffix(".log"), settings)
 
 
 def floor(data_dir: Path, url: str, case_id: UUID) -> Running:
     """One worker of the floors (see floor.py). Raises StartError."""
     arguments = [sys.executable, "-m", "bench.floor", url, str(case_id)]
+    return start(arguments, data_dir, data_dir.with_suffix(".floor.log"))
+
+
+def echo(data_dir: Path) -> Running:
+    """One worker of the floor of hooks (see echo.py). Raises StartError."""
+    arguments = [sys.executable, "-m", "bench.echo"]
     return start(arguments, data_dir, data_dir.with_suffix(".floor.log"))
 
 

@@ -20,7 +20,10 @@ QUIET = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One bound and what was measured for it. `ok` is None where nothing was measured."""
+    """One bound and what was measured for it. `ok` is None where nothing was measured.
+
+    Without a bound a row is there to be looked at.
+    """
 
     work: str
     measured: str
@@ -80,7 +83,10 @@ def table(rows: Sequence[Row]) -> str:
     head = ("Work", "Measured", "Floor", "Ratio", "Bound", "")
     verdicts = {True: "met", False: "MISSED", None: "not measured"}
     lines = [head, tuple("---" for _ in head)]
-    lines += [(r.work, r.measured, r.floor, r.ratio, r.bound, verdicts[r.ok]) for r in rows]
+    lines += [
+        (r.work, r.measured, r.floor, r.ratio, r.bound, verdicts[r.ok] if r.bound else "")
+        for r in rows
+    ]
     widths = [max(len(line[n]) for line in lines) for n in range(len(head))]
     shown = [
         "| " + " | ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)) + " |"

@@ -15,8 +15,8 @@ from tests.bundles import affirming_answers, inquiry_bundle, request_bundle, val
 
 IDENTIFIER_LENGTH = 25
 _IDENTIFIER = "wiser-bench-identifier-00"
-_MEMBER = "1EG4TE5MK73"
-_MARKS = {_IDENTIFIER: "identifier", _MEMBER: "member"}
+MEMBER = "1EG4TE5MK73"
+_MARKS = {_IDENTIFIER: "identifier", MEMBER: "member"}
 _NOTE_BYTES = 3_600
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -28,7 +28,10 @@ assert len(_IDENTIFIER) == IDENTIFIER_LENGTH  # noqa: S101 (the length of a body
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A body in parts; between two of them goes what the slot names: identifier or member."""
+    """A body in parts; between two of them goes what the slot names.
+
+    `identifier` is one of a Bundle, `serial` twelve digits never used before, `member` an MBI.
+    """
 
     parts: tuple[bytes, ...]
     slots: tuple[str, ...]
@@ -45,10 +48,11 @@ class Template:
         """Bytes of a body."""
         return len(self.body(0))
 
-    def body(self, number: int, member: str = _MEMBER) -> bytes:
+    def body(self, number: int, member: str = MEMBER) -> bytes:
         """The body of one request, for what is not sent by wrk."""
         values = {
             "identifier": f"bench-one-{number % 10**15:015d}".encode(),
+            "serial": f"{number % 10**12:012d}".encode(),
             "member": member.encode(),
         }
         filled = [values[slot] for slot in self.slots] + [b""]
@@ -63,7 +67,7 @@ def submission(service: str = "epidural-steroid-injection", **fields: Any) -> Te
     now = datetime.now(UTC)
     asked: dict[str, Any] = {
         "identifier": _IDENTIFIER,
-        "mbi": _MEMBER,
+        "mbi": MEMBER,
         "created": now - timedelta(hours=1),
         "service_date": (now + timedelta(days=21)).date(),
         "service": service,
@@ -88,7 +92,7 @@ def dismissed() -> Template:
 
 def inquiry() -> Template:
     """All that is known of a member."""
-    return Template.of(inquiry_bundle("2.2", identifier=_IDENTIFIER, mbi=_MEMBER, any_service=True))
+    return Template.of(inquiry_bundle("2.2", identifier=_IDENTIFIER, mbi=MEMBER, any_service=True))
 
 
 def member_number(n: int) -> str:
