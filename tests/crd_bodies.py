@@ -21,6 +21,11 @@ ENCOUNTER_HOOKS = ("encounter-start", "encounter-discharge")
 HOOKS = (*ORDER_HOOKS, "appointment-book", *ENCOUNTER_HOOKS)
 PRIMARY_HOOKS = ("order-sign", "order-dispatch", "appointment-book")
 LINES: tuple[Line, ...] = ("2.2", "2.0")
+LONG: Json = {
+    "occurrenceDateTime": None,
+    "occurrencePeriod": {"start": "2026-12-01", "end": "2027-12-01"},
+}
+"""Elements of an order that runs longer than one authorization can cover."""
 
 
 @dataclass
@@ -132,13 +137,11 @@ def _context(hook: str, line: Line, about: tuple[Json, ...]) -> Json:
             return {"encounterId": about[0]["id"]}
 
 
-def _prefetch(
-    hook: str, record: Record, about: tuple[Json, ...], beside: Iterable[Json]
-) -> Json:
+def _prefetch(hook: str, record: Record, about: tuple[Json, ...], beside: Iterable[Json]) -> Json:
     """Under the standard keys, where there are any for it."""
     held = list(record.held.values())
     told: Json = {"coverage": bundle(_only("Coverage", held), "searchset")}
-    told |= {"patient": each for each in _only("Patient", held)}
+    told["patient"] = next(iter(_only("Patient", held)), None)
     for key in ("Practitioner", "PractitionerRole", "Organization", "Location"):
         told[f"{key[0].lower()}{key[1:]}s"] = bundle(_only(key, held), "searchset")
     others = ("Encounter", "Condition", "Medication", "Device")

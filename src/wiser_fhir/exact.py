@@ -7,9 +7,13 @@ from typing import Any
 import orjson
 
 # A number with a fraction or an exponent, or an integer beyond 64 bits, where a value can stand.
-# What looks like one inside a text costs a slower reading, no more.
-_INEXACT = re.compile(rb"[:\[,]\s*-?[0-9]+[.eE]|[0-9]{18}")
-_LONGEST_INT = 18
+# What looks like one inside a text costs a slower reading, no more. The text is brought to few
+# characters first: that and the search together cost a tenth of a search in the text as it is.
+_FEW = bytes.maketrans(b"0123456789.eE:[,", b"0000000000...:::")
+_BETWEEN = b" \t\n\r-"
+_FRACTION = re.compile(rb":0+\.")
+_LONG = b"0" * 18
+_LONGEST_INT = len(_LONG)
 
 
 class Number(float):
@@ -27,7 +31,8 @@ class Number(float):
 
 def needs_care(body: bytes) -> bool:
     """Whether a JSON text may hold a number that a plain reading would write otherwise."""
-    return _INEXACT.search(body) is not None
+    few = body.translate(_FEW, _BETWEEN)
+    return _LONG in few or _FRACTION.search(few) is not None
 
 
 def loads(body: bytes) -> Any:

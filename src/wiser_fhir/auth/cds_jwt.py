@@ -6,11 +6,13 @@ Source: CDS Hooks 2.0, "Trusting CDS Clients"; CRD 2.2.1 §sec-2.
 import logging
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from hashlib import sha256
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 import orjson
@@ -27,6 +29,9 @@ from wiser_fhir.errors import Unauthenticated
 from wiser_fhir.fhir.elements import Json
 
 log = logging.getLogger(__name__)
+
+Name = TypeVar("Name")
+Value = TypeVar("Value")
 
 MAX_LIFE: Final = 300
 SKEW: Final = 60
@@ -137,6 +142,7 @@ class CdsAuthenticator:
         self._monotonic = monotonic
         self._jwks = JwksCache(egress, monotonic)
         self._known: dict[bytes, tuple[float, _Verified]] = {}
+        self._recent: dict[str, _Registered] = {}
 
     async def caller(
         self,
@@ -169,22 +175,33 @@ class CdsAuthenticator:
                 return caller
             # Used up, or its client was registered anew in the meantime: seen afresh below.
             self._known.pop(name, None)
-        verified = await self._verified(token, accepted)
-        caller = await self._use(verified, certificate)
-        if caller is None:
-            raise JwtRefused("use")
-        self._remember(name, verified)
-        return caller
-
-    async def _verified(self, token: str, accepted: tuple[str, ...]) -> _Verified:
-        """Everything but the use. Until the signature has held, only `iss`, `jku` and `kid` count,
-        and those only to find what was registered.
-        """
         jwt = read_jwt(token)
         iss = jwt.claims.get("iss")
         if not isinstance(iss, str) or not _ISS.fullmatch(iss):
             raise JwtRefused("issuer")
-        registered = await self._registered(iss)
+        recent = self._recent.get(iss)
+        verified = caller = None
+        if recent is not None:
+            # The use is counted for this very registration: one that changed finds no row.
+            with suppress(JwtRefused):
+                verified = await self._verified(jwt, recent, accepted)
+                caller = await self._use(verified, certificate)
+        if verified is None or caller is None:
+            registered = await self._registered(iss)
+            verified = await self._verified(jwt, registered, accepted)
+            caller = await self._use(verified, certificate)
+            if caller is None:
+                raise JwtRefused("use")
+            _put(self._recent, iss, registered)
+        _put(self._known, name, (self._monotonic() + REMEMBERED_SECONDS, verified))
+        return caller
+
+    async def _verified(
+        self, jwt: UnverifiedJwt, registered: _Registered, accepted: tuple[str, ...]
+    ) -> _Verified:
+        """Everything but the use. Until the signature has held, only `iss`, `jku` and `kid` count,
+        and those only to find what was registered.
+        """
         if jwt.header.get("jku", registered.jwks_url) != registered.jwks_url:
             raise JwtRefused("jku")
         key = await self._key(registered, jwt.header.get("kid"))
@@ -206,7 +223,7 @@ class CdsAuthenticator:
             if registered.jwks_url is not None:
                 key = await self._jwks.key(registered.jwks_url, registered.organization_id, kid)
             else:
-                key = _key_by_value(registered.jwks, kid)
+                key = _keys_by_value(registered.jwks).get(kid)
         if key is None:
             raise JwtRefused("key")
         return key
@@ -246,12 +263,13 @@ class CdsAuthenticator:
         del self._known[name]
         return None
 
-    def _remember(self, name: bytes, verified: _Verified) -> None:
-        if name in self._known:
-            return
-        while len(self._known) >= REMEMBERED:
-            del self._known[next(iter(self._known))]
-        self._known[name] = (self._monotonic() + REMEMBERED_SECONDS, verified)
+
+def _put(known: dict[Name, Value], name: Name, value: Value) -> None:
+    """Remember; of too many the oldest is forgotten."""
+    if name not in known:
+        while len(known) >= REMEMBERED:
+            del known[next(iter(known))]
+    known[name] = value
 
 
 def _token(authorization: Sequence[str]) -> str:
@@ -262,11 +280,12 @@ def _token(authorization: Sequence[str]) -> str:
     return match[1]
 
 
-def _key_by_value(document: str, kid: str) -> PublicKey | None:
+@lru_cache(maxsize=256)
+def _keys_by_value(document: str) -> Mapping[str, PublicKey]:
     try:
-        return read_keys(orjson.loads(document)).keys.get(kid)
+        return read_keys(orjson.loads(document)).keys
     except KeysRefused:
-        return None
+        return {}
 
 
 def _read_claims(jwt: UnverifiedJwt, registered: _Registered, key: PublicKey) -> _Verified:

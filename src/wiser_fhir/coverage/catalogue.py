@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
@@ -94,7 +95,7 @@ class Catalogue:
 
     def likely_codes(self, code: Code, on: date) -> tuple[Code, ...]:
         """The procedure codes a clinical code is likely to be billed under. Empty for any other."""
-        for rules in self.services_on(on):
+        for rules in self._naming(code, on):
             for entry in rules.clinical_codes:
                 if entry.coding == code:
                     return tuple(rules.by_code[likely].coding for likely in entry.likely)
@@ -102,11 +103,29 @@ class Catalogue:
 
     def why_not_included(self, code: Code, on: date) -> str | None:
         """Why a code close to a service is not WISeR's, where a rule file says so."""
-        for rules in self.services_on(on):
+        for rules in self._naming(code, on):
             for entry in rules.not_included:
                 if code.code in entry.codes and entry.with_diagnosis is None:
                     return entry.reason
         return None
+
+    @cached_property
+    def _slugs_naming(self) -> Mapping[str, tuple[str, ...]]:
+        """The services with a file that names a code without listing it as theirs."""
+        found: dict[str, dict[str, None]] = {}
+        for _, rules in _all(self._versions):
+            clinical = (entry.code for entry in rules.clinical_codes)
+            others = (code for entry in rules.not_included for code in entry.codes)
+            for code in (*clinical, *others):
+                found.setdefault(code, {})[rules.slug] = None
+        return {code: tuple(slugs) for code, slugs in found.items()}
+
+    def _naming(self, code: Code, on: date) -> Iterator[ServiceRules]:
+        """Those of them in force on a day."""
+        for slug in self._slugs_naming.get(code.code, ()):
+            rules = self.service(slug, on)
+            if rules is not None:
+                yield rules
 
     def form(self, questionnaire: str, version: str, on: date) -> ServiceRules | None:
         """The rule file of a form that still counts on a day, by its canonical and version."""

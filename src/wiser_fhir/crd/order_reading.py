@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from wiser_fhir.coverage.catalogue import Catalogue
+from wiser_fhir.coverage.models import DiagnosisList
 from wiser_fhir.coverage.requested import Code, RequestedService
 from wiser_fhir.crd.chart import Chart
 from wiser_fhir.crd.gather import Gathered
@@ -99,10 +100,9 @@ def read_order(facts: OrderFacts, around: Surroundings, *, sequence: int = 1) ->
     within = (facts.encounter,) if facts.encounter else ()
     gaps = (
         (not coded.codes, facts.products),
-        (state is None, (*facts.locations, *people.performers, *people.requesters, *within)),
-        (site is None, facts.locations),
+        (state is None, (*people.requesters, *within)),
+        (True, (*facts.locations, *people.performers)),
         (not diagnoses, facts.conditions),
-        (not any(p.npi for p in people.doing), (*people.performers, *facts.locations)),
     )
     return OrderReading(
         item=item,
@@ -126,6 +126,7 @@ class _People:
     def __init__(self, facts: OrderFacts, around: Surroundings) -> None:
         self.around = around
         self.assumed: tuple[str, ...] = ()
+        self.locations = facts.locations
         self.performers = facts.performers
         self.requesters = self._requesters(facts)
         self.places = tuple(self._parties(facts.locations))
@@ -138,11 +139,13 @@ class _People:
     def state(self) -> tuple[str | None, tuple[str, ...]]:
         """The state of the service, and in words how it was come by where nobody told it.
 
-        The place of service, who performs, who asks, and last the place of the encounter.
+        The place of service, who performs, who asks, and last the place of the encounter. Where one
+        of the first two could not be fetched, nobody stands in for it: its state may be another.
         """
-        told = next((p.state for p in (*self.places, *self.doing) if p.state), None)
-        if told:
-            return told, ()
+        for links, parties in ((self.locations, self.places), (self.performers, self.doing)):
+            told = next((p.state for p in parties if p.state), None)
+            if told or self.around.failed(*links):
+                return told, ()
         asking = next((p.state for p in self.asking if p.state), None)
         if asking:
             return asking, (f"State of the service read from who orders: {asking}.",)
@@ -194,15 +197,27 @@ def _diagnoses(
     for: the encounter counts only where a service has a closed list and it names one of that.
     """
     own = tuple(dict.fromkeys(_icd(facts, around)))
+    lists = _closed_lists(codes, around)
+    if own and lists and around.failed(*facts.conditions):
+        # One that could not be fetched may be the one that counts: the others alone say no "no".
+        return (own if _names_one(own, lists) else ()), ()
     encounter = around.encounter
     if own or encounter is None:
         return own, ()
     there = tuple(dict.fromkeys(_icd(order_facts(encounter), around)))
-    for code in codes:
-        rules = around.catalogue.rules_for(code, around.on)
-        if rules and rules.diagnosis and rules.diagnosis.names_any_of(there):
-            return there, ("Diagnosis read from the encounter.",)
+    if _names_one(there, lists):
+        return there, ("Diagnosis read from the encounter.",)
     return (), ()
+
+
+def _closed_lists(codes: tuple[Code, ...], around: Surroundings) -> list[DiagnosisList]:
+    """The diagnosis lists of the services asked for."""
+    services = (around.catalogue.rules_for(code, around.on) for code in codes)
+    return [rules.diagnosis for rules in services if rules and rules.diagnosis]
+
+
+def _names_one(diagnoses: tuple[str, ...], lists: list[DiagnosisList]) -> bool:
+    return any(each.names_any_of(diagnoses) for each in lists)
 
 
 def _icd(facts: OrderFacts, around: Surroundings) -> Iterator[str]:

@@ -424,7 +424,7 @@ class TestTechnical:
         ("failed", "lacking", "technical"),
         [
             ("Location/site1", ["locationCode"], True),
-            ("Location/site1", [], False),
+            ("Location/site1", [], True),
             ("Practitioner/doc2", ["locationReference"], True),
             ("Condition/1", ["reasonCode"], True),
             ("Condition/1", [], False),
@@ -443,6 +443,25 @@ class TestTechnical:
         }
         asked = one(body, Gathered(failed=frozenset({failed}), asked=True))
         assert asked.technical is technical
+
+    def test_nobody_stands_in_for_a_place_that_could_not_be_fetched(self) -> None:
+        body = order_sign()
+        del body["prefetch"]["Locationsite1"]
+        asked = one(body, Gathered(failed=frozenset({"Location/site1"})))
+        assert asked.submission.items[0].service.state is None
+        assert one(body).submission.items[0].service.state is not None
+
+    @pytest.mark.parametrize(("told", "kept"), [("M54.16", False), ("G40.011", True)])
+    def test_a_diagnosis_that_may_be_the_one_that_counts(self, told: str, kept: bool) -> None:
+        reason = [{"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": told}]}]
+        code = {"coding": [{"system": CPT, "code": "64568"}]}
+        behind = [{"reference": "Condition/1"}]
+        order = service_request(code=code, reasonCode=reason, reasonReference=behind)
+        failed = Gathered(failed=frozenset({"Condition/1"}))
+        asked = one(order_sign(order), failed)
+        assert asked.submission.diagnoses == ((told,) if kept else ())
+        assert asked.technical is not kept
+        assert one(order_sign(order)).submission.diagnoses == (told,)
 
     def test_what_stands_behind_a_provider(self) -> None:
         body = order_sign(
