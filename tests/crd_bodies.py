@@ -72,6 +72,19 @@ class Record:
         self.held[USER]["identifier"] = [{"system": NPI_SYSTEM, "value": npi}]
 
 
+def usual_subject(hook: str, record: Record) -> Json:
+    """What a test asks a hook about that says nothing else: an injection, an hour, a visit."""
+    if hook in ENCOUNTER_HOOKS:
+        return record.encounter(hook)
+    return record.appointment() if hook == "appointment-book" else record.order("64483")
+
+
+def usual_call(line: Line, hook: str = "order-sign", options: Json | None = None) -> Json:
+    """A call that is answered."""
+    record = Record.of(line)
+    return hook_call(hook, record, usual_subject(hook, record), options=options)
+
+
 def hook_call(
     hook: str,
     record: Record,
