@@ -48,6 +48,21 @@ create table cds_jwt (
 )
 """
 
+# Whoever may count uses may not take one back: a JWT that was used up stays so.
+RULES = """
+create function cds_jwt_is_used_up() returns trigger language plpgsql as $$
+begin
+    if new.uses <= old.uses then
+        raise exception 'uses of a JWT only grow'
+            using errcode = 'check_violation', constraint = 'cds_jwt_uses_grow';
+    end if;
+    return new;
+end $$
+
+create trigger uses_grow before update on cds_jwt
+    for each row execute function cds_jwt_is_used_up()
+"""
+
 GRANTS = """
 grant select on cds_client to wiser_app
 
@@ -62,8 +77,13 @@ def run(paragraphs: str) -> None:
 
 def upgrade() -> None:
     run(TABLES)
+    run(RULES)
     run(GRANTS)
 
 
 def downgrade() -> None:
-    run("drop table cds_jwt, cds_client")
+    run("""
+drop table cds_jwt, cds_client
+
+drop function cds_jwt_is_used_up
+""")

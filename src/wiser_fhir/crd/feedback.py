@@ -1,6 +1,7 @@
 """What a client reports of a card: taken, or passed over and why."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -108,6 +109,7 @@ def _uuid(value: Any, place: str) -> UUID:
 
 def _moment(value: Any, place: str) -> datetime:
     moment = instant(value) if isinstance(value, str) else None
-    if moment is None:
-        raise _Fault("An instant with its time zone is needed.", place)
-    return moment.astimezone(UTC)
+    with suppress(OverflowError):  # at the edge of what a date can be
+        if moment is not None:
+            return moment.astimezone(UTC)
+    raise _Fault("A date and time is needed.", place)

@@ -227,7 +227,7 @@ def readable(resource: Any) -> Json | None:
 
 def _one(resource: Any) -> Json | None:
     kind = resource.get("resourceType") if isinstance(resource, dict) else None
-    if not (isinstance(kind, str) and kind):
+    if not (isinstance(kind, str) and kind.strip()):
         return None
     view: Json = shaped(resource, SHAPES.get(kind, _EVERY)) or {}
     return view

@@ -5,6 +5,7 @@ import re
 from collections.abc import AsyncIterator
 from json import JSONDecodeError
 from typing import Any
+from uuid import UUID
 
 import anyio
 import orjson
@@ -12,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from wiser_fhir.errors import Malformed, Problem, TooLarge
+from wiser_fhir.web.principal import known_caller
 
 MAX_BODY = 32 * 1024 * 1024
 MAX_DEPTH = 64
@@ -19,7 +21,10 @@ MAX_ENTRIES = 2_000
 # A body this large is parsed off the event loop, and one at a time.
 LARGE = 1024 * 1024
 MAX_TOKENS = 500_000
-_LARGE_BODIES = anyio.CapacityLimiter(1)
+# Large bodies are held by few at a time, one of each organization: a slow sender holds up its own.
+_LARGE_BODIES = anyio.CapacityLimiter(4)
+_PARSING = anyio.CapacityLimiter(1)
+_turns: dict[UUID | None, anyio.CapacityLimiter] = {}
 _CHUNK = 1024 * 1024
 
 # orjson writes 254 levels and no more. Wrapped in 190, what is deeper than 64 no longer fits.
@@ -48,17 +53,27 @@ async def read_body(request: Request) -> bytes:
 async def read_json(request: Request) -> tuple[bytes, dict[str, Any]]:
     """The body as received, and the same parsed. Raises TooLarge, Malformed.
 
-    Only a few large bodies are in memory at a time; the next ones wait in their senders' sockets.
+    Only a few large bodies are in memory at a time, one of each organization; the next ones wait in
+    their senders' sockets.
     """
     _check_headers(request)
     body = _Reading(request.stream())
     if await body.read(LARGE, refuse=False):
         received = body.taken()
         return received, parse_json(received)
-    async with _LARGE_BODIES:
+    async with _turn(request), _LARGE_BODIES:
         await body.read(MAX_BODY)
         received = body.taken()
-        return received, await anyio.to_thread.run_sync(parse_json, received)
+        return received, await anyio.to_thread.run_sync(parse_json, received, limiter=_PARSING)
+
+
+def _turn(request: Request) -> anyio.CapacityLimiter:
+    """The turn of the caller's organization; strangers share one."""
+    caller = known_caller(request)
+    own = caller.organization_id if caller is not None else None
+    if own not in _turns:
+        _turns[own] = anyio.CapacityLimiter(1)
+    return _turns[own]
 
 
 def _check_headers(request: Request) -> None:

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.database import MakeOrganization
@@ -543,6 +543,18 @@ async def test_the_database_counts_no_further(
     await authenticator.caller(bearer(), AUD)
     with pytest.raises(IntegrityError, match="ck_cds_jwt_uses"):
         await run(superuser_engine, "update cds_jwt set uses = 51")
+
+
+@pytest.mark.parametrize("uses", [49, 50, 1])
+async def test_the_application_may_not_take_a_use_back(
+    app_engine: AsyncEngine, superuser_engine: AsyncEngine, clean_database: None, uses: int
+) -> None:
+    row = "insert into cds_jwt values ('https://x.example', 'j', 'a', 'k', null, now(), 50)"
+    async with superuser_engine.begin() as db:
+        await db.execute(text(row))
+    with pytest.raises(DBAPIError, match="only grow"):
+        async with app_engine.begin() as db:
+            await db.execute(text("update cds_jwt set uses = :uses"), {"uses": uses})
 
 
 async def test_what_is_remembered_is_bounded(

@@ -80,6 +80,8 @@ def test_not_too_many_at_once() -> None:
         (accepted(outcomeTimestamp="yesterday"), "feedback[0].outcomeTimestamp"),
         (accepted(outcomeTimestamp=None), "feedback[0].outcomeTimestamp"),
         (accepted(outcomeTimestamp=12), "feedback[0].outcomeTimestamp"),
+        (accepted(outcomeTimestamp="0001-01-01T00:00:00+14:00"), "feedback[0].outcomeTimestamp"),
+        (accepted(outcomeTimestamp="9999-12-31T23:59:59-14:00"), "feedback[0].outcomeTimestamp"),
         (overridden(overrideReason={"reason": "x"}), "feedback[0].overrideReason.reason"),
         (
             overridden(overrideReason={"reason": {"code": "x" * 201}}),

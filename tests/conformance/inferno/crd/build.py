@@ -129,7 +129,7 @@ def appointment_book(line: Line) -> list[Json]:
         _booked("a test member", suite, _hour(suite, "64483")),
         _booked("an add-on alone", jersey, _hour(jersey, "64484")),
         _booked("two hours", jersey, talk, knee),
-        *([_booked("an order", texas, ordered, order=_injection(texas))] if line == "2.2" else []),
+        _booked("an order", texas, ordered, order=_injection(texas)),
     ]
 
 
