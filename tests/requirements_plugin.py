@@ -13,8 +13,7 @@ from typing import Any
 import pytest
 
 CONFORMANCE = Path(__file__).parent / "conformance"
-# crd_requirements.toml joins as soon as none of its lines is left open.
-DATA = (CONFORMANCE / "pas_requirements.toml",)
+DATA = (CONFORMANCE / "pas_requirements.toml", CONFORMANCE / "crd_requirements.toml")
 
 
 @dataclass(frozen=True, slots=True)

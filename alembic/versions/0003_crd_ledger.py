@@ -143,7 +143,8 @@ create function gate.standing_by_others(
     member text, npis text[], at_most integer, request_id uuid, client_id uuid, patient bytea)
 returns table (organization_id uuid, case_id uuid, reference text, status text, utn text,
     valid_from date, valid_until date, decide_by timestamptz, service text, item_codes text[],
-    item_statuses text[], npis_named text[], received_at timestamptz)
+    item_statuses text[], item_quantities numeric[], roles_named text[], npis_named text[],
+    state text, received_at timestamptz)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
@@ -155,20 +156,22 @@ declare
 begin
     return query
         select c.organization_id, c.id, c.reference, c.status, u.utn, c.valid_from, c.valid_until,
-            c.decide_by, c.service, i.codes, i.statuses, p.npis, c.received_at
+            c.decide_by, c.service, i.codes, i.statuses, i.quantities, p.roles, p.npis, c.state,
+            c.received_at
         from public.prior_auth_case c
         left join public.utn u on u.organization_id = c.organization_id and u.case_id = c.id
             and u.revision = c.revision and u.state = 'assigned'
         cross join lateral (
             select array_agg(t.code order by t.sequence) as codes,
-                array_agg(t.status order by t.sequence) as statuses
+                array_agg(t.status order by t.sequence) as statuses,
+                array_agg(t.quantity order by t.sequence) as quantities
             from public.case_item t
             where t.organization_id = c.organization_id and t.case_id = c.id) i
         cross join lateral (
-            select coalesce(array_agg(t.npi order by t.position), '{}') as npis
+            select coalesce(array_agg(t.role order by t.position), '{}') as roles,
+                coalesce(array_agg(t.npi order by t.position), '{}') as npis
             from public.case_party t
-            where t.organization_id = c.organization_id and t.case_id = c.id
-                and t.npi is not null) p
+            where t.organization_id = c.organization_id and t.case_id = c.id) p
         where c.mbi = member and c.organization_id <> asking and p.npis && own_npis
             and c.status in ('in-review', 'affirmed', 'partially-affirmed', 'non-affirmed')
         order by c.received_at desc, c.id desc limit at_most;
@@ -197,7 +200,8 @@ create function standing_of(
     patient bytea)
 returns table (case_id uuid, reference text, status text, utn text, valid_from date,
     valid_until date, decide_by timestamptz, service text, item_codes text[],
-    item_statuses text[], npis_named text[], received_at timestamptz)
+    item_statuses text[], item_quantities numeric[], roles_named text[], npis_named text[],
+    state text, received_at timestamptz)
 language plpgsql volatile as $$
 #variable_conflict use_column
 begin
@@ -209,10 +213,13 @@ begin
                 where t.organization_id = organization and t.case_id = c.id order by t.sequence),
             array(select t.status from public.case_item t
                 where t.organization_id = organization and t.case_id = c.id order by t.sequence),
+            array(select t.quantity from public.case_item t
+                where t.organization_id = organization and t.case_id = c.id order by t.sequence),
+            array(select t.role from public.case_party t
+                where t.organization_id = organization and t.case_id = c.id order by t.position),
             array(select t.npi from public.case_party t
-                where t.organization_id = organization and t.case_id = c.id
-                    and t.npi is not null order by t.position),
-            c.received_at
+                where t.organization_id = organization and t.case_id = c.id order by t.position),
+            c.state, c.received_at
         from public.prior_auth_case c
         left join public.utn u on u.organization_id = organization and u.case_id = c.id
             and u.revision = c.revision and u.state = 'assigned'
@@ -225,7 +232,8 @@ begin
     if found then
         return query
             select g.case_id, g.reference, g.status, g.utn, g.valid_from, g.valid_until,
-                g.decide_by, g.service, g.item_codes, g.item_statuses, g.npis_named, g.received_at
+                g.decide_by, g.service, g.item_codes, g.item_statuses, g.item_quantities,
+                g.roles_named, g.npis_named, g.state, g.received_at
             from gate.standing_by_others(member, standing_of.npis, at_most,
                 standing_of.request_id, standing_of.client_id, standing_of.patient) g;
     end if;

@@ -3,28 +3,33 @@
 Pure: one value comes out of values, and `coverage_information` writes it down.
 """
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
-from wiser_fhir.clock import EASTERN
 from wiser_fhir.coverage.catalogue import Catalogue
-from wiser_fhir.coverage.requested import CPT, HCPCS, Code
+from wiser_fhir.coverage.requested import Code
+from wiser_fhir.crd.case_facts import known_facts
 from wiser_fhir.crd.hook_request import PRIMARY_HOOKS, Hook
 from wiser_fhir.crd.policies import policy_links
+from wiser_fhir.crd.qualifiers import (
+    CODE_SETS,
+    billing_codes,
+    diagnoses,
+    held_codes,
+    place_and_time,
+    providers,
+)
 from wiser_fhir.crd.situations import Category, Row, answer_words, filled, situations
 from wiser_fhir.fhir.codes import CANONICAL_BASE, Line
 from wiser_fhir.priorauth.foresee import Foreseen, Situation
-from wiser_fhir.priorauth.models import RequestedItem, SiteKind
+from wiser_fhir.priorauth.models import RequestedItem, Submission
 
 # `Assertion.date` would hide the type's own name from the fields after it.
 _Date = date
 
 _FROM_CASES = (Situation.SATISFIED, Situation.PENDED, Situation.NON_AFFIRMED)
-_PROCEDURE_CODE = re.compile("[0-9A-Z][0-9]{3}[0-9A-Z]")
-_SITE_CODE = re.compile("[0-9A-Za-z]{1,4}")
-_CODE_SETS = {CPT: "CPT", HCPCS: "HCPCS"}
+_BY_RULE = Situation.NEEDS_AUTHORIZATION
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +120,14 @@ class _Case:
     row: Row
     line: Line
     catalogue: Catalogue
-    asked: RequestedItem | None
+    asked: Submission | None
+    codes: tuple[Code, ...]
     facts: Mapping[str, str]
+
+    @property
+    def item(self) -> RequestedItem | None:
+        """The line asked about."""
+        return self.asked.items[0] if self.asked else None
 
 
 def assertion(
@@ -131,12 +142,12 @@ def assertion(
     new_id: Callable[[], str],
     assumptions: Sequence[str] = (),
     dependencies: Sequence[str] = (),
-    asked: RequestedItem | None = None,
+    asked: Submission | None = None,
     what_if: bool = False,
 ) -> Assertion:
     """The answer about one order.
 
-    `dependencies` are the orders it hangs on, `asked` the line asked about, which tells what the
+    `dependencies` are the orders it hangs on, `asked` is what was asked, which tells what the
     answer holds for. A supporting hook asks for no documentation (CRD 2.2.1 §hook-19). With
     `what_if` cases are left out: the answer is the rule's, so that no number of a prior
     authorization can stand in it. Source: CRD 2.2.1 §found-35, §resp-29, §resp-30.
@@ -145,7 +156,9 @@ def assertion(
     row = situations()[seen.situation, line]
     if hook not in PRIMARY_HOOKS:
         row = _asking_no_documents(row)
-    case = _Case(seen, row, line, catalogue, asked, known_facts(seen, catalogue))
+    codes = held_codes(seen, asked, catalogue, day) if "qualified" in row.flags else ()
+    facts = known_facts(seen, catalogue, asked, day)
+    case = _Case(seen, row, line, catalogue, asked, codes, facts)
     about = _About(new_id(), order, coverage, day, tuple(dependencies))
     return _said(about, case, tuple(_asides(assumptions, what_if and seen is not foreseen)))
 
@@ -161,7 +174,7 @@ def _said(about: _About, case: _Case, asides: tuple[Detail, ...]) -> Assertion:
         doc_needed=case.row.doc_needed,
         doc_purpose=case.row.doc_purpose,
         info_needed=tuple(_info_needed(case)),
-        billing_codes=_billing_codes(case),
+        billing_codes=tuple(billing_codes(case.codes, case.item, case.line)),
         reasons=tuple(_reasons(case)),
         details=(*_details(case), *asides),
         dependencies=about.dependencies,
@@ -174,52 +187,14 @@ def _said(about: _About, case: _Case, asides: tuple[Detail, ...]) -> Assertion:
     )
 
 
-def known_facts(foreseen: Foreseen, catalogue: Catalogue) -> dict[str, str]:
-    """What a text of the table may name in this case, by the name it has there."""
-    words, timeframes = answer_words(), catalogue.process.timeframes
-    standing = foreseen.standing
-    facts: dict[str, str | None] = {
-        "service": foreseen.rules.name if foreseen.rules else "This service",
-        "days": str(timeframes.standard_decision_days),
-        "validity": str(timeframes.validity_days),
-        "detail": foreseen.detail or None,
-        "missing": _listed([words.missing[each].words for each in foreseen.missing])
-        or words.texts["untold"],
-        **_place(foreseen.state, catalogue),
-    }
-    if standing is not None:
-        local = standing.decide_by.astimezone(EASTERN) if standing.decide_by else None
-        facts |= {
-            "number": standing.utn,
-            "reference": standing.reference,
-            "deadline": f"{local:%Y-%m-%d %H:%M} Eastern time" if local else None,
-            "first": standing.valid_from.isoformat() if standing.valid_from else None,
-            "last": standing.valid_until.isoformat() if standing.valid_until else None,
-        }
-    return {name: fact for name, fact in facts.items() if fact}
-
-
-def _place(state: str | None, catalogue: Catalogue) -> dict[str, str | None]:
-    """Who reviews and who pays in a state of the model."""
-    if state is None or state not in catalogue.states:
-        return {}
-    entry = catalogue.states[state]
-    participant, mac = catalogue.participants[entry.participant], catalogue.macs[entry.mac]
-    return {
-        "state": state,
-        "participant": participant.name,
-        "phone": participant.phone,
-        "email": participant.email,
-        "mac": f"{mac.name} ({entry.mac})",
-        "mac_phone": mac.phone,
-    }
-
-
 def _without_case(foreseen: Foreseen) -> Foreseen:
     """The same by the rule alone; itself where no case is told."""
-    if foreseen.situation not in _FROM_CASES:
-        return foreseen if foreseen.standing is None else replace(foreseen, standing=None)
-    return replace(foreseen, situation=Situation.NEEDS_AUTHORIZATION, standing=None, detail="")
+    if foreseen.situation in _FROM_CASES:
+        return replace(foreseen, situation=_BY_RULE, standing=None, detail="")
+    # What is remarked of a need is for the most part another case's.
+    if foreseen.situation is _BY_RULE and foreseen.detail:
+        return replace(foreseen, standing=None, detail="")
+    return foreseen if foreseen.standing is None else replace(foreseen, standing=None)
 
 
 def _asking_no_documents(row: Row) -> Row:
@@ -278,17 +253,14 @@ def _policies(case: _Case) -> Iterator[Detail]:
 
 
 def _qualifiers(case: _Case) -> Iterator[Detail]:
-    """Code, place and day that the answer holds for. Source: CRD 2.2.1 §resp-30."""
-    item, state = case.asked, case.foreseen.state
-    parts = [f"{_CODE_SETS[code.system]} {code.code}" for code in _billing_codes(case)]
-    if state is not None:
-        parts.append(f"delivered in {state}")
-    if item is not None:
-        if item.site is not None and _SITE_CODE.fullmatch(item.site.code):
-            bill = item.site.kind is SiteKind.BILL_TYPE
-            parts.append(f"{'type of bill' if bill else 'place of service'} {item.site.code}")
-        if item.service.date_of_service is not None:
-            parts.append(f"on {item.service.date_of_service}")
+    """What the answer holds for, as far as it is told. Source: CRD 2.2.1 §resp-30."""
+    named = [f"{CODE_SETS[code.system]} {code.code}" for code in case.codes]
+    parts = [" or ".join(named)] if named else []
+    parts += place_and_time(case.foreseen, case.item)
+    if "provider" in case.row.flags:
+        parts += providers(case.asked, case.catalogue)
+    if "diagnosis" in case.row.flags:
+        parts += diagnoses(case.foreseen, case.asked)
     if parts:
         yield Detail("cat-limitation", answer_words().titles["qualified"], ", ".join(parts) + ".")
 
@@ -300,17 +272,6 @@ def _asides(assumptions: Sequence[str], asked_as_question: bool) -> Iterator[Det
         yield Detail("cat-limitation", words.titles["assumed"], assumed)
     if asked_as_question:
         yield Detail("cat-limitation", words.titles["what_if"], words.texts["what_if"])
-
-
-def _billing_codes(case: _Case) -> tuple[Code, ...]:
-    """The code that the claim must carry, with its canonical system."""
-    code, rules = case.foreseen.code, case.foreseen.rules
-    if "qualified" not in case.row.flags or code is None:
-        return ()
-    if rules is not None and code.code in rules.by_code:
-        return (rules.by_code[code.code].coding,)
-    known = code.system in _CODE_SETS and _PROCEDURE_CODE.fullmatch(code.code) is not None
-    return (code,) if known else ()
 
 
 def _questionnaires(case: _Case) -> Iterator[str]:
@@ -351,10 +312,3 @@ def _expiry(case: _Case) -> date | None:
     if "questions" in case.row.flags and case.foreseen.rules is not None:
         return case.catalogue.form_until(case.foreseen.rules)
     return None
-
-
-def _listed(words: Sequence[str]) -> str | None:
-    """`a`, `a and b`, `a, b and c`."""
-    if len(words) < 2:
-        return words[0] if words else None
-    return f"{', '.join(words[:-1])} and {words[-1]}"

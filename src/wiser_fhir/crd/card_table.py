@@ -44,10 +44,14 @@ class CardWords(Frozen):
 
 
 class NoteWords(Frozen):
-    """A card about the call itself."""
+    """A card about what has no answer."""
 
     summary: Words
     detail: Words
+
+
+Unanswered = Literal["unreadable", "unusable", "absent"]
+_KINDS = frozenset({"Order", "Appointment", "Encounter"})
 
 
 class CardTable(Frozen):
@@ -55,7 +59,8 @@ class CardTable(Frozen):
 
     topics: dict[Topic, Words]
     cards: dict[Slug, CardWords]
-    unreadable: NoteWords
+    unanswered: dict[Unanswered, NoteWords]
+    named: dict[str, Words]
     without_coverage: dict[Slug, Words] = Field(alias="without-coverage")
     hooks: dict[Hook, dict[CardType, Words]]
 
@@ -90,6 +95,10 @@ def _faults(table: CardTable) -> Iterator[str]:
             yield f"{hook}: nothing said of {kind}"
     for topic in sorted(set(get_args(Topic)) - set(table.topics)):
         yield f"no display for {topic}"
+    for cause in set(get_args(Unanswered)) - set(table.unanswered):
+        yield f"nothing said of {cause}"
+    for name in sorted(_KINDS ^ set(table.named)):
+        yield f"named: missing or unknown: {name}"
     named = {name for row in situations().values() for name in row.cards}
     for name in sorted(named ^ set(table.cards)):
         yield f"in one table only: {name}"

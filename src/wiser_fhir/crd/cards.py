@@ -3,14 +3,15 @@
 Source: CRD 2.2.1, "Response types" (§resp-1 to §resp-24, §resp-53 to §resp-72), §dev-24, §dev-25.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Literal
 from uuid import UUID
 
 from wiser_fhir.coverage.catalogue import Catalogue
-from wiser_fhir.crd.assertion import Assertion, known_facts
+from wiser_fhir.crd.assertion import Assertion
 from wiser_fhir.crd.card_table import (
     SUMMARY_LIMIT,
     CardType,
@@ -19,6 +20,7 @@ from wiser_fhir.crd.card_table import (
     Topic,
     card_table,
 )
+from wiser_fhir.crd.case_facts import known_facts
 from wiser_fhir.crd.coverage_information import CRD_CODES
 from wiser_fhir.crd.hook_request import Hook
 from wiser_fhir.crd.plain_text import markdown_safe
@@ -169,6 +171,33 @@ def order_name(order: Json, assertion: Assertion | None) -> str:
     return markdown_safe(_own_words(order) or str(order.get("resourceType", "Order")))
 
 
+def told_apart(names: Mapping[str, str], orders: Sequence[Json]) -> dict[str, str]:
+    """The names with those that several orders share made different: by the day, else by the id.
+
+    `orders` are the resources behind the references. Source: CRD 2.2.1 §dev-24.
+    """
+    days = {f"{each.get('resourceType')}/{each.get('id')}": order_day(each) for each in orders}
+    shared = Counter(names.values())
+    dated = Counter((name, days.get(reference)) for reference, name in names.items())
+    told = {}
+    for reference, name in names.items():
+        day = days.get(reference)
+        if shared[name] > 1 and day is not None and dated[name, day] == 1:
+            told[reference] = f"{name} on {day}"
+        elif shared[name] > 1:
+            told[reference] = f"{name}, id {markdown_safe(reference.partition('/')[2])}"
+        else:
+            told[reference] = name
+    return told
+
+
+def order_day(order: Json) -> date | None:
+    """The first day of what is ordered or booked. The order may be one that nobody could read."""
+    period = order.get("occurrencePeriod") or order.get("period")
+    begins = period.get("start") if isinstance(period, dict) else None
+    return _day(order.get("occurrenceDateTime") or begins or order.get("start"))
+
+
 def _link(link: CardLink) -> Json:
     body: Json = {"label": link.label, "url": link.url, "type": link.type}
     return body | ({"appContext": link.app_context} if link.app_context else {})
@@ -237,17 +266,17 @@ def _shorter(
 ) -> Card | None:
     """The same order ended on the last day that an affirmation of today would cover.
 
+    For an order that is longer than any one affirmation, and begins while today's would last.
     Source: WISeR Operational Guide 6.0, 4.3; CRD 2.2.1 §resp-53.
     """
-    timeframes = catalogue.process.timeframes
-    until = assertion.date + timedelta(days=timeframes.validity_days - 1)
+    reach = timedelta(days=catalogue.process.timeframes.validity_days - 1)
+    until = assertion.date + reach
     period = order.get("occurrencePeriod")
     if order.get("resourceType") not in _TIMED or not isinstance(period, dict):
         return None
-    begins = _day(period.get("start")) or assertion.date
+    begins = max(_day(period.get("start")) or assertion.date, assertion.date)
     ends = _day(period.get("end"))
-    # Decided as late as it may be, the affirmation covers so many days more.
-    if ends is None or begins >= until or ends <= until + _days(timeframes.standard_decision_days):
+    if ends is None or begins > until or ends <= begins + reach:
         return None
     facts = known_facts(assertion.foreseen, catalogue)
     facts |= {"until": until.isoformat(), "ends": ends.isoformat()}
@@ -262,7 +291,3 @@ def _shorter(
 
 def _day(text: object) -> date | None:
     return day_of(text) if isinstance(text, str) else None
-
-
-def _days(number: int) -> timedelta:
-    return timedelta(days=number)

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from wiser_fhir.crd.hook_request import HookRequest, entries_of
+from wiser_fhir.crd.order_facts import OrderFacts, order_facts
 from wiser_fhir.crd.references import Local, is_id, origin, read_reference
-from wiser_fhir.crd.shapes import readable
+from wiser_fhir.crd.shapes import MOST, readable
 from wiser_fhir.fhir.elements import Json
 
 _ABOUT = ("subject", "patient", "beneficiary", "for")
@@ -32,11 +33,15 @@ class Chart:
     prefetch before what was fetched.
     """
 
-    patient_id: str
+    request: HookRequest
     _records: list[Record] = field(default_factory=list)
     _by_name: dict[str, list[Record]] = field(default_factory=dict)
     _by_url: dict[str, Record] = field(default_factory=dict)
+    _by_view: dict[int, Record] = field(default_factory=dict)
+    _by_received: dict[int, Record] = field(default_factory=dict)
     _holders: dict[int, Json] = field(default_factory=dict)
+    _found: dict[str, Record | None] = field(default_factory=dict)
+    _facts: dict[int, OrderFacts] = field(default_factory=dict)
 
     @classmethod
     def of(cls, request: HookRequest) -> "Chart":
@@ -44,11 +49,11 @@ class Chart:
 
         Source: CRD 2.2.1 §found-30.
         """
-        chart = cls(request.patient_id)
+        chart = cls(request)
         for entry in request.entries:
-            chart._keep(entry.resource, entry.full_url)
+            chart._keep(entry.resource, readable(entry.resource), entry.full_url)
         for task in request.tasks:
-            chart._keep(task, None)
+            chart._keep(task, readable(task), None)
         for value in request.prefetch.values():
             for resource, url in resources_in(value):
                 chart.add(resource, url)
@@ -59,7 +64,7 @@ class Chart:
         view = readable(resource)
         if view is None or self.is_about_another(view):
             return False
-        self._keep(resource, url)
+        self._keep(resource, view, url)
         return True
 
     def get(self, reference: str) -> Json | None:
@@ -74,7 +79,20 @@ class Chart:
 
     def as_received(self, view: Json) -> Json | None:
         """The very resource that a readable copy was made of."""
-        return next((r.received for r in self._records if r.view is view), None)
+        record = self._by_view.get(id(view))
+        return record.received if record else None
+
+    def view_of(self, received: Any) -> Json | None:
+        """The readable copy of a resource of the call; None for what is no resource at all."""
+        record = self._by_received.get(id(received))
+        return record.view if record else None
+
+    def facts(self, view: Json) -> OrderFacts:
+        """What an order, Appointment or Encounter that stands here says. It is read once."""
+        found = self._facts.get(id(view))
+        if found is None:
+            found = self._facts[id(view)] = order_facts(view)
+        return found
 
     def of_type(self, kind: str) -> tuple[Json, ...]:
         """Every resource of a type, of each name the first."""
@@ -98,30 +116,39 @@ class Chart:
     @property
     def patient(self) -> Json:
         """The patient of the context; empty where the resource is not at hand."""
-        return self.get(f"Patient/{self.patient_id}") or {}
+        return self.get(f"Patient/{self.request.patient_id}") or {}
 
     def is_about_another(self, view: Json) -> bool:
         """Whether a resource names another patient than the context's."""
         for element in _ABOUT:
             local = read_reference((view.get(element) or {}).get("reference", ""))
-            if local and local.kind == "Patient" and local.id != self.patient_id:
+            if local and local.kind == "Patient" and local.id != self.request.patient_id:
                 return True
         return False
 
-    def _keep(self, resource: Any, url: str | None) -> None:
-        view = readable(resource)
+    def _keep(self, resource: Any, view: Json | None, url: str | None) -> None:
         if view is None:
             return
         record = Record(resource, view, url)
+        self._found.clear()
         self._records.append(record)
+        self._by_view[id(view)] = record
+        self._by_received.setdefault(id(resource), record)
         if is_id(view.get("id")):
-            self._by_name.setdefault(f"{view['resourceType']}/{view['id']}", []).append(record)
+            same = self._by_name.setdefault(f"{view['resourceType']}/{view['id']}", [])
+            if len(same) < MOST:
+                same.append(record)
         if url is not None:
             self._by_url.setdefault(url, record)
         for inner in view["contained"]:
             self._holders[id(inner)] = view
 
     def _find(self, reference: str) -> Record | None:
+        if reference not in self._found:
+            self._found[reference] = self._search(reference)
+        return self._found[reference]
+
+    def _search(self, reference: str) -> Record | None:
         exact = self._by_url.get(reference.strip())
         if exact is not None:
             return exact

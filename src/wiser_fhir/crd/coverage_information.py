@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from wiser_fhir.crd.assertion import Assertion, Contact, Days, Detail, Link, Reason
+from wiser_fhir.crd.situations import answer_words
 from wiser_fhir.fhir.codes import COVERAGE_INFORMATION, Line
 from wiser_fhir.fhir.elements import Json
 
@@ -15,6 +16,7 @@ CRD_CODES = "http://hl7.org/fhir/us/davinci-crd/CodeSystem/temp"
 DETAIL_CODES = "http://terminology.hl7.org/CodeSystem/crd-coverage-detail"
 
 _PASSING = ("date", "coverage-assertion-id")
+_DOCUMENTATION = ("doc-needed", "doc-purpose", "questionnaire", "response")
 
 
 def extension(assertion: Assertion, line: Line) -> Json:
@@ -30,13 +32,34 @@ def same_answer(old: Json, new: Json) -> bool:
     return _essence(old) == _essence(new)
 
 
+def without_documentation(information: Json) -> Json:
+    """The extension without what it asks of documents: so a supporting hook says the same.
+
+    Where a form is asked for, the last day is the form's. Source: CRD 2.2.1 §hook-19.
+    """
+    parts = _dicts(information)
+    asks = any(part.get("url") == "questionnaire" for part in parts)
+    left_out = (*_DOCUMENTATION, *(("expiry-date",) if asks else ()))
+    kept = [p for p in parts if p.get("url") not in left_out and not _is_about_documents(p)]
+    return information | {"extension": kept}
+
+
+def _is_about_documents(part: Json) -> bool:
+    titles = answer_words().titles
+    told = [p.get("valueCodeableConcept") for p in _dicts(part) if p.get("url") == "code"]
+    texts = [concept.get("text") for concept in told if isinstance(concept, dict)]
+    return part.get("url") == "detail" and any(
+        text in (titles["documents"], titles["form"]) for text in texts
+    )
+
+
 def informed(resource: Json, information: Json) -> Json:
     """A copy of the resource with the extension, which takes the place of one on the same Coverage.
 
     What was given is not changed, and nothing but `extension` differs. Source: CRD 2.2.1 §resp-37.
     """
-    own = carried(resource, _coverage_of(information))
-    kept = [each for each in _list(resource) if not any(each is other for other in own)]
+    own = {id(each) for each in carried(resource, _coverage_of(information))}
+    kept = [each for each in _list(resource) if id(each) not in own]
     return resource | {"extension": [*kept, information]}
 
 

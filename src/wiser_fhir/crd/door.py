@@ -1,5 +1,6 @@
 """The CRD door: one hook call in, one answer out, and a record of both."""
 
+import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
@@ -21,13 +22,14 @@ from wiser_fhir.crd.coverage_information import assertion_id
 from wiser_fhir.crd.gather import Gathered, gather
 from wiser_fhir.crd.hook_request import HookRequest, read_hook_request, read_line
 from wiser_fhir.crd.orders import Ask, FocalCoverage, NoCoverage, Unusable, asks, focal_coverage
+from wiser_fhir.crd.qualifiers import is_procedure
 from wiser_fhir.crd.record import Invocation, answered_call, assertion_record, refused_call
 from wiser_fhir.crd.response import (
     Answered,
     OrderAnswer,
     Suite,
     respond,
-    unreadable,
+    unanswered,
     without_coverage,
 )
 from wiser_fhir.crd.soundness import Soundness
@@ -36,7 +38,7 @@ from wiser_fhir.errors import InvalidResource, Malformed, Problem, ProfileViolat
 from wiser_fhir.fhir.codes import Line
 from wiser_fhir.fhir.elements import Json
 from wiser_fhir.priorauth.foresee import Foreseen, after_failed_fetch, foresee
-from wiser_fhir.priorauth.ledger import Feedback, Ledger
+from wiser_fhir.priorauth.ledger import AssertionRecord, Feedback, Ledger
 from wiser_fhir.priorauth.models import ItemRole, Submission
 from wiser_fhir.priorauth.numbers import time_ordered_uuid
 from wiser_fhir.priorauth.registry import Registry
@@ -44,10 +46,13 @@ from wiser_fhir.priorauth.standing import Standing, standing
 from wiser_fhir.web.errors import STATUS
 from wiser_fhir.web.outcome import operation_outcome
 
+# What can be for something done. The rest is for things, messages and food.
+_OF_PROCEDURES = frozenset({"ServiceRequest", "Appointment", "Encounter"})
+
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """A call as understood: the orders that can be answered, and those that cannot be read."""
+    """A call as understood: the orders that can be answered, and those that cannot."""
 
     call: Invocation
     request: HookRequest
@@ -55,7 +60,7 @@ class _Reading:
     gathered: Gathered
     coverage: FocalCoverage
     asks: tuple[Ask, ...]
-    invalid: tuple[Unusable, ...]
+    unusable: tuple[Unusable, ...]
 
 
 @dataclass(frozen=True)
@@ -148,7 +153,7 @@ class CrdDoor:
             # Source: CRD 2.0.1, "Hooks" (422 for what breaks FHIR); CRD 2.2.1 §hook-13 (400).
             refusal = InvalidResource if request.line == "2.2" else ProfileViolation
             raise refusal("Nothing that was asked about is valid FHIR R4.", problems)
-        return _Reading(call, request, chart, gathered, coverage, found, invalid)
+        return _Reading(call, request, chart, gathered, coverage, found, unusable)
 
     async def _answered(self, reading: _Reading) -> Answered:
         call, request = reading.call, reading.request
@@ -156,7 +161,8 @@ class CrdDoor:
         held = await self._held(call, reading.asks)
         known = await self._known(call, reading.asks)
         answers = []
-        for ask in reading.asks:
+        for ask in filter(_can_be_answered, reading.asks):
+            await asyncio.sleep(0)  # a call with hundreds of orders lets others have their turn
             foreseen = self._foreseen(reading, ask, held)
             said = assertion(
                 foreseen,
@@ -169,10 +175,10 @@ class CrdDoor:
                 new_id=_new_id,
                 assumptions=ask.assumptions,
                 dependencies=_dependencies(ask, foreseen),
-                asked=ask.submission.items[0],
+                asked=ask.submission,
                 what_if=configuration.what_if,
             )
-            ours = ask.carried is not None and assertion_id(ask.carried) in known
+            ours = _is_ours(ask, reading.coverage, known)
             answers.append(OrderAnswer(said, ask.resource, ask.carried if ours else None))
         occasion = _occasion(reading)
         return respond(
@@ -181,7 +187,7 @@ class CrdDoor:
             configuration=configuration,
             catalogue=self.catalogue,
             suite=self.suite,
-            unreadable=unreadable(reading.invalid),
+            unanswered=unanswered(reading.unusable),
         )
 
     def _foreseen(self, reading: _Reading, ask: Ask, held: Sequence[Standing]) -> Foreseen:
@@ -193,7 +199,8 @@ class CrdDoor:
             served_states=self.served_states,
             on=business_date(reading.call.received_at),
             excluded=ask.excluded,
-            coverage_ended=reading.coverage.ended,
+            coverage_ended=ask.coverage_ended,
+            of_procedure=ask.resource["resourceType"] in _OF_PROCEDURES,
         )
         return after_failed_fetch(foreseen) if ask.technical else foreseen
 
@@ -207,11 +214,11 @@ class CrdDoor:
         mbi = asked[0].beneficiary.mbi
         return await standing(self.engine, call.organization_id, mbi, sorted(npis), audit)
 
-    async def _known(self, call: Invocation, found: Sequence[Ask]) -> frozenset[str | None]:
-        """Which of the answers that the orders carry are ours, given to this organization."""
+    async def _known(self, call: Invocation, found: Sequence[Ask]) -> Mapping[str, AssertionRecord]:
+        """What the orders carry of answers that were given to this organization, by their ids."""
         ids = [assertion_id(ask.carried) for ask in found if ask.carried is not None]
         told = [each for each in ids if each is not None]
-        return frozenset(await self.ledger.assertions(call.organization_id, told))
+        return await self.ledger.assertions(call.organization_id, told)
 
     async def _kept(
         self,
@@ -224,11 +231,11 @@ class CrdDoor:
         """The answer's bytes, once call, answer, assertions, cards and audit row are stored."""
         body = exact.dumps(answered.body)
         asked = [ask.submission for ask in reading.asks] if reading else []
+        said = {action.order: action.assertion for action in answered.actions}
         records = [
-            assertion_record(action.assertion, ask.submission, call.received_at)
+            assertion_record(own, ask.submission, call.received_at)
             for ask in (reading.asks if reading else ())
-            for action in answered.actions
-            if action.assertion is not None and action.order == ask.reference
+            if (own := said.get(ask.reference)) is not None
         ]
         await self.ledger.record(
             call.organization_id,
@@ -295,6 +302,23 @@ def _beside(reading: _Reading) -> Iterator[Json]:
         named = isinstance(draft.get("resourceType"), str) and isinstance(draft.get("id"), str)
         if id(draft) not in asked and named:
             yield draft
+
+
+def _can_be_answered(ask: Ask) -> bool:
+    """A visit as such asks for nothing that we know of: only one that names a procedure does."""
+    codes = ask.submission.items[0].service.codes
+    return ask.resource["resourceType"] != "Encounter" or any(map(is_procedure, codes))
+
+
+def _is_ours(ask: Ask, coverage: FocalCoverage, known: Mapping[str, AssertionRecord]) -> bool:
+    """Whether the answer an order carries was given to it: to this very order, under this coverage
+    and Medicare number. A copied order is another one.
+
+    Source: CRD 2.2.1 §resp-35.
+    """
+    record = known.get(assertion_id(ask.carried) or "") if ask.carried is not None else None
+    own = (ask.reference, coverage.reference, ask.submission.beneficiary.mbi)
+    return record is not None and (record.order, record.coverage, record.mbi) == own
 
 
 def _new_id() -> str:

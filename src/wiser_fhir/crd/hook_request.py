@@ -48,6 +48,9 @@ _BUNDLES: Mapping[Hook, str] = {
     "order-select": "draftOrders",
     "appointment-book": "appointments",
 }
+MOST: Final = 500
+"""Orders, selections or tasks of one call: some are looked at beside each other."""
+_TOO_MANY = f"no more than {MOST} at a time"
 _ENCOUNTER_HOOKS = ("encounter-start", "encounter-discharge")
 _TOKEN_SHOWN = "a Bearer access_token is expected beside fhirServer"  # noqa: S105
 
@@ -280,6 +283,9 @@ class _Reader:
             return ()
         if not isinstance(bundle.get("entry", []), list):
             self.wrong(f"{place}.entry", "an array expected")
+        elif len(bundle.get("entry", [])) > MOST:
+            self.wrong(f"{place}.entry", _TOO_MANY)
+            return ()
         return tuple(entries_of(bundle, place))
 
     def tasks(self) -> tuple[Json, ...]:
@@ -290,6 +296,9 @@ class _Reader:
         if found is not None and not isinstance(found, list | dict):
             self.wrong("context.fulfillmentTasks", "an array of Tasks expected")
         each = found if isinstance(found, list) else [found]
+        if len(each) > MOST:
+            self.wrong("context.fulfillmentTasks", _TOO_MANY)
+            return ()
         return tuple(task for task in each if isinstance(task, dict))
 
     def performer(self) -> str | None:
@@ -303,7 +312,8 @@ class _Reader:
         if self.hook == "order-dispatch":
             names = self.dispatched()
         elif self.hook == "order-select":
-            names = [_named(text, entries) for text in self.references("selections")]
+            known = _known(entries)
+            names = [known.get(text) or name_of(text) for text in self.references("selections")]
         elif self.hook in _ENCOUNTER_HOOKS:
             names = [f"Encounter/{encounter}"]
         else:
@@ -329,6 +339,9 @@ class _Reader:
         if not isinstance(value, list):
             self.wrong(f"context.{key}", "an array of references expected")
             return []
+        if len(value) > MOST:
+            self.wrong(f"context.{key}", _TOO_MANY)
+            return []
         for index, each in enumerate(value):
             if not (isinstance(each, str) and each.strip()):
                 self.wrong(f"context.{key}[{index}]", "a reference such as ServiceRequest/1")
@@ -344,10 +357,12 @@ def _name(resource: Any, kinds: frozenset[str] | set[str]) -> str | None:
     return f"{kind}/{own}" if known and is_id(own) else None
 
 
-def _named(text: str, entries: tuple[Entry, ...]) -> str:
-    """The name of what a selection leads to: by full URL, by name, or by its id alone."""
+def _known(entries: tuple[Entry, ...]) -> dict[str, str]:
+    """What a selection may say, full URL, name or id alone, to the name of what it leads to."""
+    known: dict[str, str] = {}
     for entry in entries:
         name = _name(entry.resource, ORDER_TYPES)
-        if name is not None and text in (entry.full_url, name, entry.resource["id"]):
-            return name
-    return name_of(text)
+        if name is not None:
+            for text in (entry.full_url, name, entry.resource["id"]):
+                known.setdefault(text or name, name)
+    return known

@@ -29,6 +29,10 @@ _NAMES = {
     "http://loinc.org": "LOINC",
     "http://www.nlm.nih.gov/research/umls/rxnorm": "RxNorm",
 }
+MOST_CODES = 20
+"""Codes of one order that are judged; procedure codes before others where there are more."""
+# What may stand in our own words: nobody else's text.
+_SHOWN = re.compile(r"[A-Za-z0-9.-]{1,20}")
 # A procedure code, and the modifiers that may be written behind it. Source: CRD 2.2.1
 # ext-coverage-information, billingCode ("CPT post-coordination").
 _PROCEDURE = re.compile(r"([0-9A-Z]{5})((?:[:-][0-9A-Z]{2})*)")
@@ -54,7 +58,8 @@ def order_codes(
     """
     told, modifiers = _read(concepts)
     offered, more = _read(options)
-    offered = [code for code in offered if code not in told]
+    known = frozenset(told)
+    offered = [code for code in offered if code not in known]
     assumed: list[str] = []
     billable = any(code.system in (CPT, HCPCS) for code in (*told, *offered))
     if offered:
@@ -65,7 +70,9 @@ def order_codes(
         if found:
             assumed.append(f"{_named([code])} was read as {_named(found)}.")
             likely += found
-    codes = dict.fromkeys((*told, *offered, *likely))
+    codes = list(dict.fromkeys((*told, *offered, *likely)))
+    if len(codes) > MOST_CODES:
+        codes = sorted(codes, key=_is_clinical)[:MOST_CODES]
     return OrderCodes(tuple(codes), tuple(dict.fromkeys((*modifiers, *more))), tuple(assumed))
 
 
@@ -83,9 +90,15 @@ def _read(concepts: Iterable[Json]) -> tuple[list[Code], list[str]]:
     return list(codes), modifiers
 
 
+def _is_clinical(code: Code) -> bool:
+    """Whether a code is none that is billed."""
+    return code.system not in (CPT, HCPCS)
+
+
 def _named(codes: Iterable[Code]) -> str:
     """Codes in words: `CPT 62321, 62323`."""
     by_system: dict[str, list[str]] = {}
     for code in codes:
-        by_system.setdefault(_NAMES.get(code.system, "code"), []).append(code.code)
+        shown = code.code if _SHOWN.fullmatch(code.code) else "without a readable code"
+        by_system.setdefault(_NAMES.get(code.system, "code"), []).append(shown)
     return "; ".join(f"{name} {', '.join(each)}" for name, each in by_system.items())

@@ -68,14 +68,13 @@ class OrderFacts:
 
 
 def with_occasion(first: OrderFacts, second: OrderFacts) -> OrderFacts:
-    """Both together; where each tells one thing only, the first counts."""
+    """Both together; where each tells one thing only, the first counts. One tells all the days."""
     merged: dict[str, Any] = {}
     for field in fields(OrderFacts):
         one, other = getattr(first, field.name), getattr(second, field.name)
         merged[field.name] = one + other if isinstance(one, tuple) else one or other
-    if first.starts is not None:
-        merged["ends"] = first.ends
-    return OrderFacts(**merged)
+    dated = second if first.starts is None else first
+    return OrderFacts(**merged | {"starts": dated.starts, "ends": dated.ends})
 
 
 def order_facts(order: Json) -> OrderFacts:
@@ -111,7 +110,7 @@ def task_facts(task: Json) -> OrderFacts:
     period = (task.get("restriction") or {}).get("period") or task.get("executionPeriod") or {}
     return OrderFacts(
         starts=day_of(period.get("start")),
-        ends=day_of(period.get("end")),
+        ends=day_of(period.get("end")) or day_of(period.get("start")),
         performers=tuple(Link(task, r) for r in _present(task, "owner")),
         locations=tuple(Link(task, r) for r in _present(task, "location")),
     )
@@ -198,7 +197,13 @@ def _conditions(order: Json) -> Iterator[Json]:
 
 
 def _settings(order: Json) -> Iterator[str]:
-    """Encounter classes in the order's category. Source: CRD 2.2.1 profile-servicerequest."""
+    """Encounter classes in the order's category; an Encounter's own.
+
+    Source: CRD 2.2.1 profile-servicerequest.
+    """
+    own = (order.get("class") or {}).get("code") if order["resourceType"] == "Encounter" else None
+    if own:
+        yield own
     concepts = list(order.get("category", ()))
     for each in extensions(order, REQUEST_CATEGORY):
         concepts += _present(each, "valueCodeableConcept")

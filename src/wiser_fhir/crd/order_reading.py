@@ -1,23 +1,25 @@
 """From what an order says, and what it leads to, to the plain values a decision is made of."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 
 from wiser_fhir.coverage.catalogue import Catalogue
 from wiser_fhir.coverage.models import DiagnosisList
-from wiser_fhir.coverage.requested import Code, RequestedService
+from wiser_fhir.coverage.requested import CPT, HCPCS, Code, RequestedService
 from wiser_fhir.crd.chart import Chart
 from wiser_fhir.crd.gather import Gathered
 from wiser_fhir.crd.hook_request import HookRequest
 from wiser_fhir.crd.order_codes import order_codes
-from wiser_fhir.crd.order_facts import BILLING_OPTIONS, Link, OrderFacts, order_facts
+from wiser_fhir.crd.order_facts import BILLING_OPTIONS, Link, OrderFacts
 from wiser_fhir.crd.references import name_of
 from wiser_fhir.crd.wanted import behind
 from wiser_fhir.fhir.elements import Json, code_in, codings, extensions
+from wiser_fhir.fhir.values import day_of
 from wiser_fhir.intake.parties import named, party
 from wiser_fhir.intake.services import site_of
 from wiser_fhir.priorauth.models import Party, PartyRole, RequestedItem, Site, SiteKind
+from wiser_fhir.priorauth.rules import site_of_service
 
 _ICD_10 = (
     "http://hl7.org/fhir/sid/icd-10-cm",
@@ -30,6 +32,10 @@ _NOT_SO = frozenset({"refuted", "entered-in-error"})
 _VERIFICATION = "http://terminology.hl7.org/CodeSystem/condition-ver-status"
 _SITE_KINDS = (SiteKind.PLACE_OF_SERVICE, SiteKind.BILL_TYPE, SiteKind.OTHER)
 _PLACES = ("Organization", "Location")
+# Source: CRD 2.0.1, value set CMSMappableLocationCodes.
+_CMS_MAPPABLE = "http://hl7.org/fhir/us/davinci-crd/CodeSystem/temp"
+MOST_PEOPLE = 8
+"""Performers or places of one order that are looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +47,10 @@ class Surroundings:
     gathered: Gathered
     catalogue: Catalogue
     on: date
+    # By identity, so what is read stays beside what was read of it.
+    _parties: dict[tuple[int, PartyRole], tuple[Json, Party]] = field(
+        default_factory=dict, repr=False
+    )
 
     @property
     def encounter(self) -> Json | None:
@@ -52,8 +62,22 @@ class Surroundings:
         """What a reference leads to."""
         return self.chart.target(link.holder, link.reference)
 
+    def party(self, link: Link, role: PartyRole | None = None) -> Party | None:
+        """Whom a reference names, in a role or in that of its type. Those at hand are read once."""
+        found = named(self.chart, link.holder, link.reference)
+        if found is None:
+            return None
+        place = found["resourceType"] in _PLACES
+        role = role or (PartyRole.FACILITY if place else PartyRole.RENDERING)
+        key = (id(found), role)
+        if key not in self._parties:
+            self._parties[key] = (found, party(self.chart, found, role))
+        return self._parties[key][1]
+
     def failed(self, *links: Link) -> bool:
         """Whether one of these, or what stands behind it, could not be had."""
+        if not self.gathered.failed:
+            return False
         for link in links:
             target = self.target(link)
             further = behind(target) if target else ()
@@ -86,20 +110,21 @@ def read_order(facts: OrderFacts, around: Surroundings, *, sequence: int = 1) ->
     holders = [*products, *concepts]
     options = [*facts.options, *(o for h in holders for o in _options(h))]
     coded = order_codes(concepts, options, around.catalogue, around.on)
-    people = _People(facts, around)
-    state, how = people.state()
+    codes = _codes(coded.codes, facts, around)
     site = _site(facts, around)
-    diagnoses, inferred = _diagnoses(facts, coded.codes, around)
+    people = _People(facts, around, site)
+    state, how = people.state()
+    diagnoses, inferred = _diagnoses(facts, codes, around)
     item = RequestedItem(
         sequence=sequence,
-        service=RequestedService(coded.codes, facts.starts, state, facts.quantity),
+        service=RequestedService(codes, facts.starts, state, facts.quantity),
         service_end=facts.ends,
         modifiers=coded.modifiers,
         site=site,
     )
     within = (facts.encounter,) if facts.encounter else ()
     gaps = (
-        (not coded.codes, facts.products),
+        (not codes, (*facts.products, *facts.basis)),
         (state is None, (*people.requesters, *within)),
         (True, (*facts.locations, *people.performers)),
         (not diagnoses, facts.conditions),
@@ -114,6 +139,17 @@ def read_order(facts: OrderFacts, around: Surroundings, *, sequence: int = 1) ->
     )
 
 
+def _codes(told: tuple[Code, ...], facts: OrderFacts, around: Surroundings) -> tuple[Code, ...]:
+    """The codes; none where only the order behind an Appointment, out of reach, tells them.
+
+    The kind of an Appointment is no procedure: without the order it says neither yes nor no.
+    """
+    certain = any(code.system in (CPT, HCPCS) for code in told) or any(
+        around.target(link) is not None for link in facts.basis
+    )
+    return told if certain or not around.failed(*facts.basis) else ()
+
+
 def _options(holder: Json) -> Iterator[Json]:
     for option in extensions(holder, BILLING_OPTIONS):
         if "valueCodeableConcept" in option:
@@ -123,7 +159,7 @@ def _options(holder: Json) -> Iterator[Json]:
 class _People:
     """Who asks, who performs and where, as parties; and what had to be assumed."""
 
-    def __init__(self, facts: OrderFacts, around: Surroundings) -> None:
+    def __init__(self, facts: OrderFacts, around: Surroundings, site: Site | None) -> None:
         self.around = around
         self.assumed: tuple[str, ...] = ()
         self.locations = facts.locations
@@ -132,9 +168,12 @@ class _People:
         self.places = tuple(self._parties(facts.locations))
         self.doing = (*self._parties(facts.performers), *self.places)
         self.asking = tuple(self._parties(self.requesters, PartyRole.REQUESTER))
-        self.parties = tuple(dict.fromkeys((*self.asking, *self.doing)))
+        facility = self._facility(site)
+        self.parties = tuple(dict.fromkeys((*self.asking, *self.doing, *facility)))
         if facts.requester is None and self.asking:
             self.assumed = ("The person signed in was taken for the one who orders.",)
+        if facility:
+            self.assumed += ("The place of who performs was taken for the facility.",)
 
     def state(self) -> tuple[str | None, tuple[str, ...]]:
         """The state of the service, and in words how it was come by where nobody told it.
@@ -150,7 +189,7 @@ class _People:
         if asking:
             return asking, (f"State of the service read from who orders: {asking}.",)
         encounter = self.around.encounter
-        links = order_facts(encounter).locations if encounter else ()
+        links = self.around.chart.facts(encounter).locations if encounter else ()
         there = next((p.state for p in self._parties(links) if p.state), None)
         how = (f"State of the service read from the encounter: {there}.",) if there else ()
         return there, how
@@ -164,12 +203,29 @@ class _People:
         return ()
 
     def _parties(self, links: tuple[Link, ...], role: PartyRole | None = None) -> Iterator[Party]:
-        for link in links:
-            found = named(self.around.chart, link.holder, link.reference)
-            if found is not None:
-                place = found["resourceType"] in _PLACES
-                own = PartyRole.FACILITY if place else PartyRole.RENDERING
-                yield party(self.around.chart, found, role or own)
+        found = (self.around.party(link, role) for link in links[:MOST_PEOPLE])
+        return (each for each in found if each is not None)
+
+    def _facility(self, site: Site | None) -> tuple[Party, ...]:
+        """Where those work who perform, at a site that bills and that nobody names.
+
+        Of the places and organization of their roles the first that has a number.
+        """
+        setting = site_of_service(site, self.around.catalogue.process)
+        told = any(each.role is PartyRole.FACILITY for each in self.doing)
+        if told or setting is None or setting.facility_identifier == "none":
+            return ()
+        roles = [role for link in self.performers if (role := self.around.target(link))]
+        found = self._parties(tuple(w for r in roles for w in _workplaces(r)), PartyRole.FACILITY)
+        return tuple(each for each in found if each.npi)[:1]
+
+
+def _workplaces(role: Json) -> Iterator[Link]:
+    """Where a PractitionerRole is practised, the places before the organization."""
+    if role["resourceType"] == "PractitionerRole":
+        for reference in (*role.get("location", ()), role.get("organization")):
+            if reference:
+                yield Link(role, reference)
 
 
 def _site(facts: OrderFacts, around: Surroundings) -> Site | None:
@@ -179,8 +235,16 @@ def _site(facts: OrderFacts, around: Surroundings) -> Site | None:
     """
     places = [place for link in facts.locations if (place := around.target(link))]
     types = [t for place in places if place["resourceType"] == "Location" for t in _types(place)]
-    told = [s for concept in (*facts.sites, *types) if (s := site_of(concept)) is not None]
+    told = [s for concept in (*facts.sites, *types) if (s := _told_site(concept)) is not None]
     return next((s for kind in _SITE_KINDS for s in told if s.kind is kind), None)
+
+
+def _told_site(concept: Json) -> Site | None:
+    """Also by the codes of CRD 2.0's own list, which are those of the places of service."""
+    own = code_in(concept, _CMS_MAPPABLE)
+    if own is not None and own.isdecimal():
+        return Site(SiteKind.PLACE_OF_SERVICE, own.zfill(2))
+    return site_of(concept)
 
 
 def _types(place: Json) -> list[Json]:
@@ -204,7 +268,7 @@ def _diagnoses(
     encounter = around.encounter
     if own or encounter is None:
         return own, ()
-    there = tuple(dict.fromkeys(_icd(order_facts(encounter), around)))
+    there = tuple(dict.fromkeys(_icd(around.chart.facts(encounter), around)))
     if _names_one(there, lists):
         return there, ("Diagnosis read from the encounter.",)
     return (), ()
@@ -237,7 +301,7 @@ def _is_excluded(facts: OrderFacts, site: Site | None, around: Surroundings) -> 
     """Whether the service is an inpatient's or an emergency's.
 
     What the order says of its setting counts, then its place of service (a gate of its own). Only
-    where both are silent the encounter does, unless the service comes after it.
+    where both are silent the encounter does, for a service on a day of it.
     Source: WISeR Operational Guide 6.0, 8.2.
     """
     if facts.settings:
@@ -246,8 +310,15 @@ def _is_excluded(facts: OrderFacts, site: Site | None, around: Surroundings) -> 
         return False
     encounter = around.target(facts.encounter) if facts.encounter else None
     encounter = encounter or around.encounter
-    if encounter is None:
+    if encounter is None or facts.starts is None:
         return False
-    last = order_facts(encounter).ends if "end" in encounter.get("period", {}) else None
-    after = last is not None and facts.starts is not None and facts.starts > last
-    return (encounter.get("class") or {}).get("code") in _EXCLUDED and not after
+    inside = (encounter.get("class") or {}).get("code") in _EXCLUDED
+    return inside and _is_during(encounter, facts.starts, around.on)
+
+
+def _is_during(encounter: Json, day: date, on: date) -> bool:
+    """Whether a day is of an encounter; one without an end is known up to the day of the call."""
+    period = encounter.get("period", {})
+    starts, ends = day_of(period.get("start")), day_of(period.get("end"))
+    first = starts or date.min
+    return first <= day <= (ends or max(first, on))

@@ -1,7 +1,7 @@
 """What each order of a hook call asks of us, as the core understands a request."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -9,7 +9,12 @@ from wiser_fhir.clock import business_date
 from wiser_fhir.coverage.catalogue import Catalogue
 from wiser_fhir.crd.chart import Chart
 from wiser_fhir.crd.coverage_information import carried
-from wiser_fhir.crd.focal_coverage import FocalCoverage, NoCoverage, focal_coverage
+from wiser_fhir.crd.focal_coverage import (
+    FocalCoverage,
+    NoCoverage,
+    focal_coverage,
+    is_in_force,
+)
 from wiser_fhir.crd.gather import Gathered
 from wiser_fhir.crd.hook_request import HookRequest
 from wiser_fhir.crd.order_reading import OrderReading, Surroundings, read_order
@@ -18,7 +23,8 @@ from wiser_fhir.crd.subjects import Subject, subjects_of
 from wiser_fhir.errors import Problem
 from wiser_fhir.fhir.elements import Json
 from wiser_fhir.intake.member import beneficiary
-from wiser_fhir.priorauth.models import Identifier, RequestKind, Submission
+from wiser_fhir.priorauth.models import Beneficiary, Identifier, RequestKind, Submission
+from wiser_fhir.priorauth.rules import is_mbi
 
 __all__ = ["Ask", "FocalCoverage", "NoCoverage", "Unusable", "asks", "focal_coverage"]
 
@@ -26,8 +32,13 @@ MOST_COMPANIONS = 40
 """Other orders of the same call that a line is looked at beside."""
 
 
-# Problems of what is not at hand, or asks that something be not done.
-_NO_FAULT = frozenset({"informational", "not-found", "transient"})
+_OUT_OF_REACH = frozenset({"not-found", "transient"})
+# Problems of what is not at hand, is over, or asks that something be not done.
+_NO_FAULT = frozenset({"informational", *_OUT_OF_REACH})
+# Of orders and appointments. A visit that is finished is asked about when the patient leaves.
+_OVER = frozenset(
+    {"cancelled", "completed", "entered-in-error", "fulfilled", "noshow", "revoked", "stopped"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +49,8 @@ class Ask:
     call, by name and in the same order; a line's sequence is its place in the call. `carried` is
     what we answered earlier, as it came back. `assumptions` were made in reading and are to be
     told. `technical`: a fact is lacking that may stand in what could not be fetched.
+    `coverage_ended`: the Coverage is not in force on the day of service, or of the call where that
+    is not told.
     """
 
     resource: Json
@@ -48,6 +61,7 @@ class Ask:
     assumptions: tuple[str, ...]
     technical: bool
     companions: tuple[str, ...] = ()
+    coverage_ended: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +75,11 @@ class Unusable:
     def is_invalid(self) -> bool:
         """Whether the fault is in what was sent. What could not be had is nobody's fault."""
         return any(problem.code not in _NO_FAULT for problem in self.problems)
+
+    @property
+    def is_out_of_reach(self) -> bool:
+        """Whether it was asked about by a name that leads to nothing at hand."""
+        return any(problem.code in _OUT_OF_REACH for problem in self.problems)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,29 +108,33 @@ def asks(
     around = Surroundings(request, chart, gathered, catalogue, business_date(received_at))
     usable, unusable = _sorted(subjects_of(request, chart, gathered), around, base_problems)
     known = [u for u in usable if _is_companion(u, around)][: MOST_COMPANIONS + 1]
-    person = beneficiary(chart.patient, coverage.resource)
-    late = f"Patient/{request.patient_id}" in gathered.failed
+    person = _person(chart, coverage)
+    late = f"Patient/{request.patient_id}" in gathered.failed and not is_mbi(person.mbi or "")
     found = []
-    for each in usable:
-        if each.subject.in_scope:
-            others = tuple(other for other in known if other is not each)[:MOST_COMPANIONS]
-            submission = Submission(
-                organization_id=organization_id,
-                identifier=Identifier(None, each.reference),
-                trace=Identifier(None, each.reference),
-                kind=RequestKind.INITIAL,
-                received_at=received_at,
-                expedite_requested=each.subject.facts.stat,
-                beneficiary=person,
-                coverage=coverage.kind,
-                parties=each.reading.parties,
-                diagnoses=each.reading.diagnoses,
-                items=tuple(line.reading.item for line in (each, *others)),
-                forms=(),
-                evidence=0,
-            )
-            found.append(_ask(each, others, submission, coverage, late=late))
+    for each in (one for one in usable if one.subject.in_scope):
+        others = tuple(other for other in known if other is not each)[:MOST_COMPANIONS]
+        submission = Submission(
+            organization_id=organization_id,
+            received_at=received_at,
+            identifier=Identifier(None, each.reference),
+            trace=Identifier(None, each.reference),
+            kind=RequestKind.INITIAL,
+            expedite_requested=each.subject.facts.stat,
+            beneficiary=person,
+            coverage=coverage.kind,
+            parties=each.reading.parties,
+            diagnoses=each.reading.diagnoses,
+            items=tuple(line.reading.item for line in (each, *others)),
+            forms=(),
+            evidence=0,
+        )
+        found.append(_ask(each, others, submission, coverage, around, late=late))
     return tuple(found), unusable
+
+
+def _person(chart: Chart, coverage: FocalCoverage) -> Beneficiary:
+    """The beneficiary. Nobody has to tell the name yet: one without is no unknown member."""
+    return replace(beneficiary(chart.patient, coverage.resource), name_expected=False)
 
 
 def _ask(
@@ -119,10 +142,12 @@ def _ask(
     others: Sequence[_Usable],
     submission: Submission,
     coverage: FocalCoverage,
+    around: Surroundings,
     *,
     late: bool,
 ) -> Ask:
     own = carried(each.resource, coverage.reference)
+    day = each.subject.facts.starts or around.on
     return Ask(
         resource=each.resource,
         reference=each.reference,
@@ -130,8 +155,9 @@ def _ask(
         excluded=each.reading.excluded,
         carried=own[-1] if own else None,
         assumptions=each.reading.assumptions,
-        technical=each.reading.technical or (late and submission.beneficiary.mbi is None),
+        technical=each.reading.technical or late,
         companions=tuple(other.reference for other in others),
+        coverage_ended=not is_in_force(coverage.resource, day),
     )
 
 
@@ -175,10 +201,15 @@ def _problems(
         if problem.severity == "error" and not problem.text.endswith("is not known here"):
             yield problem
     if subject.view is not None and around.chart.is_about_another(subject.view):
-        yield _problem(subject, "about another patient than context.patientId")
+        yield _problem(subject, "about another patient than the one of the call")
     if subject.facts.negative:
-        text = "asks that something be not done, which needs no coverage"
-        yield Problem("information", "informational", f"{subject.place}: {text}", subject.place)
+        yield _remark(subject, "asks that something be not done, which needs no coverage")
+    if (subject.view or {}).get("status") in _OVER:
+        yield _remark(subject, "is over, or never was: nothing is asked for")
+
+
+def _remark(subject: Subject, text: str) -> Problem:
+    return Problem("information", "informational", f"{subject.place}: {text}", subject.place)
 
 
 def _problem(subject: Subject, text: str) -> Problem:

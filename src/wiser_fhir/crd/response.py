@@ -9,17 +9,33 @@ from uuid import UUID, uuid4
 
 from wiser_fhir.coverage.catalogue import Catalogue
 from wiser_fhir.crd.assertion import Assertion
-from wiser_fhir.crd.card_table import CARD_TYPES, card_table
-from wiser_fhir.crd.cards import Card, Occasion, merged, order_cards, order_name, written
+from wiser_fhir.crd.card_table import CARD_TYPES, Unanswered, card_table
+from wiser_fhir.crd.cards import (
+    Card,
+    Occasion,
+    merged,
+    order_cards,
+    order_name,
+    told_apart,
+    written,
+)
 from wiser_fhir.crd.configuration import Configuration
-from wiser_fhir.crd.coverage_information import extension, informed, same_answer
-from wiser_fhir.crd.hook_request import PRIMARY_HOOKS
+from wiser_fhir.crd.coverage_information import (
+    extension,
+    informed,
+    same_answer,
+    without_documentation,
+)
+from wiser_fhir.crd.hook_request import PRIMARY_HOOKS, Hook
 from wiser_fhir.crd.orders import Unusable
 from wiser_fhir.crd.plain_text import markdown_safe
+from wiser_fhir.errors import Problem
 from wiser_fhir.fhir.codes import Line
 from wiser_fhir.fhir.elements import Json
 from wiser_fhir.priorauth.ledger import CardRecord
 
+_ABSENT = frozenset({"not-found", "transient"})
+_NO_FAULT_OF_FHIR = "invalid"  # ours; what breaks FHIR is of another code
 _LONGEST = 200
 _MOST_PROBLEMS = 5
 
@@ -73,12 +89,12 @@ def respond(
     configuration: Configuration,
     catalogue: Catalogue,
     suite: Suite = no_suite,
-    unreadable: Sequence[Card] = (),
+    unanswered: Sequence[Card] = (),
     new_uuid: Callable[[], UUID] = uuid4,
 ) -> Answered:
     """The answer, as far as the client wants it. `systemActions` is there in any case.
 
-    `unreadable` are the cards about what has no answer. What-if calls are for `assertion` to
+    `unanswered` are the cards about what has no answer. What-if calls are for `assertion` to
     honour: its answers then carry no number.
     """
     actions = _actions(answers, occasion, configuration)
@@ -92,21 +108,44 @@ def respond(
         **{_reference(order): order_name(order, None) for order in occasion.orders},
         **{a.assertion.order: order_name(a.resource, a.assertion) for a in answers},
     }
-    wanted = [*merged(cards), *unreadable, *suite(occasion)]
+    names = told_apart(names, (*occasion.orders, *(answer.resource for answer in answers)))
+    wanted = [*merged(cards), *unanswered, *suite(occasion)]
     return _answered(wanted, names, actions, occasion.line, configuration, new_uuid)
 
 
-def unreadable(unusable: Sequence[Unusable]) -> tuple[Card, ...]:
-    """A card for each order that cannot be read, with what is wrong with it."""
-    return tuple(_unreadable(each) for each in unusable)
+def unanswered(unusable: Sequence[Unusable]) -> tuple[Card, ...]:
+    """A card for each thing asked about that has no answer, and why.
+
+    There is none for what asks that something be not done: nothing is needed for it.
+    Source: CRD 2.2.1 §hook-16.
+    """
+    told = ((each, _cause(each)) for each in unusable)
+    return tuple(_unanswered(each, cause) for each, cause in told if cause is not None)
 
 
-def _unreadable(unusable: Unusable) -> Card:
-    words = card_table().unreadable
-    problems = dict.fromkeys(markdown_safe(p.text, _LONGEST) for p in unusable.problems)
+def _cause(unusable: Unusable) -> Unanswered | None:
+    """The worst there is: FHIR broken, of no use here, not to be had."""
+    codes = {problem.code for problem in unusable.problems} - {"informational"}
+    if codes <= _ABSENT:
+        return "absent" if codes else None
+    return "unusable" if codes <= {*_ABSENT, _NO_FAULT_OF_FHIR} else "unreadable"
+
+
+def _unanswered(unusable: Unusable, cause: Unanswered) -> Card:
+    table = card_table()
+    kind = (unusable.reference or "").partition("/")[0]
+    what = table.named.get(kind, table.named["Order"])
+    words = table.unanswered[cause]
+    problems = dict.fromkeys(markdown_safe(_plain(p), _LONGEST) for p in unusable.problems)
     detail = words.detail.format(problems="; ".join(list(problems)[:_MOST_PROBLEMS]))
     about = (unusable.reference,) if unusable.reference else ()
-    return Card("instructions", "coverage-info", "info", words.summary, detail, about=about)
+    summary = words.summary.format(what=what)
+    return Card("instructions", "coverage-info", "info", summary, detail, about=about)
+
+
+def _plain(problem: Problem) -> str:
+    """A problem without the place in the JSON, which the reader of a card never sees."""
+    return problem.text.removeprefix(f"{problem.expression}: ")
 
 
 def without_coverage(
@@ -118,10 +157,12 @@ def without_coverage(
 ) -> Answered:
     """The answer where there is no Coverage to answer about: a card, and no action.
 
-    `cause` is that of NoCoverage. Source: CRD 2.2.1, ext-coverage-information, `coverage`.
+    `cause` is that of NoCoverage. It stands for the coverage information there is not; a card of
+    the insurance kind would bring the patient's coverage up to date.
+    Source: CRD 2.2.1, ext-coverage-information, `coverage`.
     """
     detail = card_table().without_coverage[cause]
-    card = Card("instructions", "insurance", "info", "No coverage to answer about", detail)
+    card = Card("instructions", "coverage-info", "info", "No coverage to answer about", detail)
     return _answered([card], {}, (), line, configuration, new_uuid)
 
 
@@ -165,7 +206,7 @@ def _actions(
     for each in answers:
         order, information = each.assertion.order, extension(each.assertion, occasion.line)
         kind = each.resource["resourceType"]
-        if each.carried is None or not same_answer(each.carried, information):
+        if each.carried is None or not _says(each.carried, information, occasion.hook):
             text = f"Medicare's coverage information for this {kind}"
             resource = informed(each.resource, information)
             actions.append(Action(text, resource, order, each.assertion))
@@ -173,6 +214,12 @@ def _actions(
             text = f"Medicare's coverage information for this {kind}, as before"
             actions.append(Action(text, each.resource, order, None))
     return tuple(actions)
+
+
+def _says(carried: Json, information: Json, hook: Hook) -> bool:
+    """Whether an order says it already. On a supporting hook it may ask for documents besides."""
+    known = carried if hook in PRIMARY_HOOKS else without_documentation(carried)
+    return same_answer(known, information)
 
 
 def _reference(resource: Json) -> str:

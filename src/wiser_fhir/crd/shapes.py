@@ -6,10 +6,14 @@ as if it were absent. So a reader needs no care of its own, and one bad element 
 Source: CRD 2.2.1 §found-33, §found-34.
 """
 
-from collections.abc import Mapping
-from typing import Any, TypeAlias
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeAlias
 
 from wiser_fhir.fhir.elements import Json
+
+MOST: Final = 64
+"""Entries of a list that are read; the rest is as if it were absent. A reader may go through each
+once for each of another, and a caller chooses how many there are."""
 
 Shape: TypeAlias = "type | list[Shape] | Mapping[str, Shape]"
 
@@ -220,7 +224,7 @@ def readable(resource: Any) -> Json | None:
     if view is None:
         return None
     contained = resource.get("contained")
-    inner = [_one(each) for each in contained] if isinstance(contained, list) else []
+    inner = [_one(each) for each in contained[:MOST]] if isinstance(contained, list) else []
     view["contained"] = [each for each in inner if each is not None]
     return view
 
@@ -229,24 +233,65 @@ def _one(resource: Any) -> Json | None:
     kind = resource.get("resourceType") if isinstance(resource, dict) else None
     if not (isinstance(kind, str) and kind.strip()):
         return None
-    view: Json = shaped(resource, SHAPES.get(kind, _EVERY)) or {}
+    view: Json = _READERS.get(kind, _READ_EVERY)(resource) or {}
     return view
 
 
-def shaped(value: Any, shape: Shape) -> Any:
-    """What of a JSON value fits a shape: None where nothing does, and for what is empty."""
+_Reader: TypeAlias = "Callable[[Any], Any]"
+"""What of a JSON value fits a shape: None where nothing does, and for what is empty."""
+
+
+def _reader(shape: Shape) -> _Reader:
+    """The reader of a shape. Made once, for a call has thousands of values."""
     if isinstance(shape, Mapping):
+        return _object_reader({key: _reader(inner) for key, inner in shape.items()})
+    if isinstance(shape, list):
+        return _list_reader(_reader(shape[0]))
+    if shape is str:
+        return _text
+    if shape is bool:
+        return _truth
+    return _number if shape is float else _integer
+
+
+def _object_reader(readers: Mapping[str, _Reader]) -> _Reader:
+    def read(value: Any) -> Any:
         if not isinstance(value, dict):
             return None
-        fitting = ((key, shaped(value[key], inner)) for key, inner in shape.items() if key in value)
-        return {key: inner for key, inner in fitting if inner is not None} or None
-    if isinstance(shape, list):
+        found = {}
+        for key, inner in value.items():
+            reader = readers.get(key)
+            if reader is not None and (fit := reader(inner)) is not None:
+                found[key] = fit
+        return found or None
+
+    return read
+
+
+def _list_reader(reader: _Reader) -> _Reader:
+    def read(value: Any) -> Any:
         if not isinstance(value, list):
             return None
-        return [fit for each in value if (fit := shaped(each, shape[0])) is not None] or None
-    if shape is str:
-        return value if isinstance(value, str) and value.strip() else None
-    if shape is bool:
-        return value if isinstance(value, bool) else None
-    numbers = (int, float) if shape is float else (int,)
-    return value if isinstance(value, numbers) and not isinstance(value, bool) else None
+        return [fit for each in value[:MOST] if (fit := reader(each)) is not None] or None
+
+    return read
+
+
+def _text(value: Any) -> Any:
+    return value if isinstance(value, str) and value.strip() else None
+
+
+def _truth(value: Any) -> Any:
+    return value if isinstance(value, bool) else None
+
+
+def _number(value: Any) -> Any:
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _integer(value: Any) -> Any:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+_READERS = {kind: _reader(shape) for kind, shape in SHAPES.items()}
+_READ_EVERY = _reader(_EVERY)

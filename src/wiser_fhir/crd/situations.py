@@ -25,14 +25,29 @@ InfoNeeded = Literal["performer", "location", "timeframe", "contract-window", "O
 ReasonCode = Literal["gold-card", "no-member-found", "no-active-coverage", "technical"]
 Category = Literal["cat-limitation", "cat-decisional", "cat-other"]
 Flag = Literal[
-    "missing", "questions", "policies", "documents", "period", "number", "contact", "qualified"
+    "missing",
+    "questions",
+    "policies",
+    "documents",
+    "period",
+    "number",
+    "contact",
+    "qualified",
+    "provider",
+    "diagnosis",
 ]
 
-ALWAYS_KNOWN = frozenset({"service", "days", "validity", "missing"})
+ALWAYS_KNOWN = frozenset(
+    {
+        *("service", "days", "validity", "missing"),
+        *("sites", "model_first", "model_last", "model_states"),
+    }
+)
 SOMETIMES_KNOWN = frozenset(
     {
         *("detail", "state", "participant", "phone", "email", "mac", "mac_phone"),
         *("number", "reference", "deadline", "first", "last"),
+        *("states", "table", "expedited", "day", "earliest", "biller"),
     }
 )
 

@@ -1,15 +1,14 @@
 """The resources a hook call is about: in its context, in prefetch, or fetched."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from wiser_fhir.crd.chart import Chart
 from wiser_fhir.crd.gather import Gathered
 from wiser_fhir.crd.hook_request import ORDER_TYPES, Entry, HookRequest
-from wiser_fhir.crd.order_facts import Link, OrderFacts, order_facts, task_facts, with_occasion
+from wiser_fhir.crd.order_facts import Link, OrderFacts, task_facts, with_occasion
 from wiser_fhir.crd.references import is_id, name_of
-from wiser_fhir.crd.shapes import readable
 from wiser_fhir.fhir.elements import Json
 
 _NO_RESOURCE = "a resource with resourceType and id expected"
@@ -43,22 +42,24 @@ def subjects_of(request: HookRequest, chart: Chart, gathered: Gathered) -> Itera
     the Appointment does. Source: CRD 2.2.1 §hook-30, §hook-34, profile-appointment-with-order.
     """
     if request.hook == "order-dispatch":
+        tasks = _by_focus(chart)
         for name in request.in_scope:
-            yield _dispatched(_named(name, ORDER_TYPES, chart, gathered), request)
+            yield _dispatched(_named(name, ORDER_TYPES, chart, gathered), chart, tasks)
     elif request.hook == "appointment-book":
         yield from _booked(request, chart)
     elif request.hook in ("order-sign", "order-select"):
-        yield from _drafted(request)
+        yield from _drafted(request, chart)
     else:
         for name in request.in_scope:
             yield _named(name, _ENCOUNTER, chart, gathered)
 
 
-def _drafted(request: HookRequest) -> Iterator[Subject]:
+def _drafted(request: HookRequest, chart: Chart) -> Iterator[Subject]:
     """The orders of the Bundle; other resources in it are only read. Then selections of nothing."""
     seen = set()
+    scope = frozenset(request.in_scope)
     for entry in request.entries:
-        subject = _entry(entry, ORDER_TYPES, request)
+        subject = _entry(entry, ORDER_TYPES, chart, scope)
         if subject is not None:
             seen.add(subject.reference)
             yield subject
@@ -70,8 +71,9 @@ def _drafted(request: HookRequest) -> Iterator[Subject]:
 
 def _booked(request: HookRequest, chart: Chart) -> Iterator[Subject]:
     told = set()
+    scope = frozenset(request.in_scope)
     for entry in request.entries:
-        appointment = _entry(entry, _APPOINTMENT, request)
+        appointment = _entry(entry, _APPOINTMENT, chart, scope)
         if appointment is None:
             continue
         orders = list(_orders_behind(appointment, chart))
@@ -93,38 +95,51 @@ def _orders_behind(appointment: Subject, chart: Chart) -> Iterator[Subject]:
             received = chart.as_received(view)
             if received is not None:
                 name = f"{view['resourceType']}/{view['id']}"
-                yield Subject(name, name, received, view, order_facts(view))
+                yield Subject(name, name, received, view, chart.facts(view))
 
 
 def _with(subject: Subject, facts: OrderFacts) -> Subject:
     return Subject(subject.place, subject.reference, subject.resource, subject.view, facts)
 
 
-def _dispatched(subject: Subject, request: HookRequest) -> Subject:
-    """An order with what the dispatch says of it: who is to do it, and when and where."""
+def _dispatched(subject: Subject, chart: Chart, tasks: Mapping[str, Sequence[Json]]) -> Subject:
+    """An order with what the dispatch says of it: who is to do it, and when and where.
+
+    As an Appointment's, what a dispatch says is of a later hour than what the order does.
+    """
     if subject.fault is not None:
         return subject
-    performer = Link({}, {"reference": request.performer or ""})
-    facts = with_occasion(OrderFacts(performers=(performer,)), subject.facts)
-    for task in request.tasks:
-        view = readable(task)
-        focus = ((view or {}).get("focus") or {}).get("reference", "")
-        if view is not None and name_of(focus) == subject.reference:
-            facts = with_occasion(facts, task_facts(view))
-    return _with(subject, facts)
+    performer = Link({}, {"reference": chart.request.performer or ""})
+    occasion = OrderFacts(performers=(performer,))
+    for view in tasks.get(subject.reference or "", ()):
+        occasion = with_occasion(occasion, task_facts(view))
+    return _with(subject, with_occasion(occasion, subject.facts))
 
 
-def _entry(entry: Entry, kinds: frozenset[str], request: HookRequest) -> Subject | None:
+def _by_focus(chart: Chart) -> dict[str, list[Json]]:
+    """The tasks of a dispatch by the name of the order they are for."""
+    found: dict[str, list[Json]] = {}
+    for task in chart.request.tasks:
+        view = chart.view_of(task)
+        if view is not None:
+            focus = (view.get("focus") or {}).get("reference", "")
+            found.setdefault(name_of(focus), []).append(view)
+    return found
+
+
+def _entry(
+    entry: Entry, kinds: frozenset[str], chart: Chart, scope: frozenset[str]
+) -> Subject | None:
     """The subject that stands in an entry; None for a resource of another type."""
-    view = readable(entry.resource)
+    view = chart.view_of(entry.resource)
     if view is not None and view["resourceType"] not in kinds:
         return None
     if view is None or not is_id(view.get("id")):
-        asked = request.hook != "order-select"  # there a selection would have to name it
+        asked = chart.request.hook != "order-select"  # there a selection would have to name it
         return Subject(entry.place, in_scope=asked, fault=_NO_RESOURCE)
     name = f"{view['resourceType']}/{view['id']}"
-    asked = name in request.in_scope
-    return Subject(entry.place, name, entry.resource, view, order_facts(view), asked)
+    facts = chart.facts(view)
+    return Subject(entry.place, name, entry.resource, view, facts, in_scope=name in scope)
 
 
 def _named(name: str, kinds: frozenset[str], chart: Chart, gathered: Gathered) -> Subject:
@@ -137,4 +152,4 @@ def _named(name: str, kinds: frozenset[str], chart: Chart, gathered: Gathered) -
     if view["resourceType"] not in kinds or not is_id(view.get("id")):
         return Subject(name, name, fault=f"one of {', '.join(sorted(kinds))} expected")
     own = f"{view['resourceType']}/{view['id']}"
-    return Subject(own, own, received, view, order_facts(view))
+    return Subject(own, own, received, view, chart.facts(view))

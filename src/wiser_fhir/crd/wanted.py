@@ -4,9 +4,8 @@ from collections.abc import Iterable, Iterator
 
 from wiser_fhir.crd.chart import Chart
 from wiser_fhir.crd.hook_request import HookRequest
-from wiser_fhir.crd.order_facts import Link, order_facts, task_facts
+from wiser_fhir.crd.order_facts import Link, task_facts
 from wiser_fhir.crd.references import name_of, read_reference
-from wiser_fhir.crd.shapes import readable
 from wiser_fhir.fhir.elements import Json
 
 COVERAGE = "Coverage"
@@ -39,17 +38,21 @@ def wanted(request: HookRequest, chart: Chart) -> list[str]:
 
     What these lead to may name more: ask again when they are there.
     """
+    about = list(_subjects(request, chart))
     lacking: dict[str, str] = {}
-    for reference in _first_of_all(request, chart):
+    for reference in _first_of_all(request, chart, about):
         lacking.setdefault(name_of(reference), reference)
-    for link in _links(request, chart):
+    seen: set[str] = set()
+    for link in _links(request, chart, about):
         text = link.reference.get("reference", "")
-        if _is_lacking(chart, link):
+        if text not in seen and _is_lacking(chart, link):
             lacking.setdefault(name_of(text), text)
+        if not text.startswith("#"):  # a fragment leads elsewhere from each holder
+            seen.add(text)
     return list(lacking.values())
 
 
-def subjects(request: HookRequest, chart: Chart) -> Iterator[Json]:
+def _subjects(request: HookRequest, chart: Chart) -> Iterator[Json]:
     """Readable copies of what the call is about, as far as at hand: orders, and what they hang on.
 
     Only those in scope, for a call may come with a hundred orders that nobody asks about.
@@ -60,7 +63,7 @@ def subjects(request: HookRequest, chart: Chart) -> Iterator[Json]:
             continue
         yield subject
         if subject["resourceType"] == "Appointment":
-            for link in order_facts(subject).basis:
+            for link in chart.facts(subject).basis:
                 order = chart.target(link.holder, link.reference)
                 if order is not None:
                     yield order
@@ -77,7 +80,7 @@ def behind(view: Json) -> Iterator[Link]:
     return (Link(view, reference) for reference in references if reference)
 
 
-def _first_of_all(request: HookRequest, chart: Chart) -> Iterator[str]:
+def _first_of_all(request: HookRequest, chart: Chart, about: Iterable[Json]) -> Iterator[str]:
     patient = f"Patient/{request.patient_id}"
     if chart.get(patient) is None:
         yield patient
@@ -88,38 +91,52 @@ def _first_of_all(request: HookRequest, chart: Chart) -> Iterator[str]:
             yield name
     if request.encounter_id and chart.get(f"Encounter/{request.encounter_id}") is None:
         yield f"Encounter/{request.encounter_id}"
-    for person in (request.performer, _asks_instead(request, chart)):
+    for person in (request.performer, _asks_instead(request, chart, about)):
         if person and chart.get(person) is None and _may_be_fetched(person):
             yield person
 
 
-def _asks_instead(request: HookRequest, chart: Chart) -> str | None:
+def _asks_instead(request: HookRequest, chart: Chart, about: Iterable[Json]) -> str | None:
     """Who is signed in, where an order does not say who asks."""
-    silent = any(order_facts(each).requester is None for each in subjects(request, chart))
+    silent = any(chart.facts(each).requester is None for each in about)
     return request.user if silent else None
 
 
-def _links(request: HookRequest, chart: Chart) -> Iterator[Link]:
+def _links(request: HookRequest, chart: Chart, about: Iterable[Json]) -> Iterator[Link]:
     """The references of everything at hand, those of the orders first."""
     for coverage in chart.of_type("Coverage"):
         for payor in coverage.get("payor", ()):
             yield Link(coverage, payor)
     found: list[Link] = []
-    for subject in subjects(request, chart):
-        facts = order_facts(subject)
+    for subject in about:
+        facts = chart.facts(subject)
         found += facts.links
         if subject["resourceType"] == "Appointment":
             found += facts.basis
     for task in request.tasks:
-        view = readable(task)
+        view = chart.view_of(task)
         found += task_facts(view).links if view else ()
     encounter = chart.get(f"Encounter/{request.encounter_id}")
     if encounter is not None:
-        found += (*order_facts(encounter).locations, *order_facts(encounter).conditions)
+        facts = chart.facts(encounter)
+        found += (*facts.locations, *facts.conditions)
     yield from found
-    for start in (*found, *_people(request)):
+    yield from _behind_all((*found, *_people(request)), chart)
+
+
+def _behind_all(links: Iterable[Link], chart: Chart) -> Iterator[Link]:
+    """What stands behind these, each once; and behind the places where somebody works."""
+    seen: set[int] = set()
+    for start in links:
         provider = chart.target(start.holder, start.reference)
-        yield from behind(provider) if provider else ()
+        if provider is None or id(provider) in seen:
+            continue
+        seen.add(id(provider))
+        for link in behind(provider):
+            yield link
+            further = chart.target(link.holder, link.reference)
+            if further is not None and further["resourceType"] == "Location":
+                yield from behind(further)
 
 
 def _people(request: HookRequest) -> Iterator[Link]:

@@ -11,10 +11,12 @@ from wiser_fhir.priorauth.models import Beneficiary
 def beneficiary(patient: Json, coverage: Json) -> Beneficiary:
     """The beneficiary as the core knows a person.
 
-    The number is trimmed, upper-case, without dashes: under Medicare's own system where somebody
-    names one, else the member id of the Coverage; None where nobody gives one.
+    The name is the first that has a family name. The number is trimmed, upper-case, without dashes:
+    under Medicare's own system where somebody names one, else the member id of the Coverage; None
+    where nobody gives one.
     """
-    name: Json = next(iter(patient.get("name", ())), {})
+    names: list[Json] = patient.get("name") or [{}]
+    name = next((n for n in names if (n.get("family") or "").strip()), names[0])
     return Beneficiary(
         mbi=next((number for number, _ in member_numbers(patient, coverage)), None),
         family=name.get("family"),
@@ -35,6 +37,12 @@ def member_numbers(patient: Json, coverage: Json) -> list[tuple[str, Json]]:
     if not own and not members:
         members = list(_member_ids(patient))
     return [(_plain_number(i["value"]), i) for i in (*own, *members) if i.get("value")]
+
+
+def medicare_numbers(resource: Json) -> frozenset[str]:
+    """What a Patient or Coverage carries under Medicare's own systems."""
+    numbers = (i.get("value") for i in _under(resource, codes.MBI_SYSTEMS))
+    return frozenset(_plain_number(number) for number in numbers if number)
 
 
 def _under(resource: Json, systems: tuple[str, ...]) -> Iterator[Json]:

@@ -91,8 +91,13 @@ def honouring(
     assertions: Iterable[AssertionRecord],
     catalogue: Catalogue,
 ) -> PriorAuthorization:
-    """The case with the answers that the request named, and a remark for each it departs from."""
-    named = tuple(assertions)
+    """The case with the answers that the request named, and a remark for each it departs from.
+
+    An answer about another beneficiary is none to this request: it is left out, as one that is
+    not the organization's.
+    """
+    mbi = submission.beneficiary.mbi
+    named = tuple(each for each in assertions if mbi is None or each.mbi in (None, mbi))
     remarks = (_remark(case, submission, each, catalogue) for each in named)
     return replace(
         case,
@@ -137,9 +142,6 @@ def _changes(
 ) -> Iterator[str]:
     """What is not as it was when the answer was given, as far as both sides tell."""
     on = business_date(submission.received_at)
-    mbi = submission.beneficiary.mbi
-    if mbi is not None and assertion.mbi is not None and mbi != assertion.mbi:
-        yield "the beneficiary is another"
     if assertion.expires_on is not None and on > assertion.expires_on:
         yield f"that held until {assertion.expires_on}"
     line = _line_of(submission, assertion.codes)

@@ -70,12 +70,16 @@ class Party:
 
 @dataclass(frozen=True, slots=True)
 class Beneficiary:
-    """The person the service is for. `mbi` as sent, trimmed and upper-cased, dashes removed."""
+    """The person the service is for. `mbi` as sent, trimmed and upper-cased, dashes removed.
+
+    `name_expected` is False where an answer is due before anybody has to tell the name.
+    """
 
     mbi: str | None
     family: str | None
     given: str | None
     birth_date: date | None
+    name_expected: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,25 +1,21 @@
 """One procedure of an order, held against the gates of a request and the cases there are.
 
 The gates decide here as they do for a request (`scope.through_gates`), so what CRD says and what
-PAS does cannot part. Two things differ. A person's coverage and the code come first, for an order
-need not be for a service of the model, and another participant's state comes last. And somebody who
-may be neither who performs nor who bills settles nothing.
+PAS does cannot part. Three things differ. A person's coverage and the code come first, for an order
+need not be for a service of the model, and another participant's state comes last. Somebody who may
+be neither who performs nor who bills settles nothing. And neither does a code that nobody can read.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from wiser_fhir.coverage.models import CLINICAL_SYSTEMS, ServiceRules
 from wiser_fhir.coverage.process import GateName
-from wiser_fhir.coverage.requested import Code
+from wiser_fhir.coverage.requested import CPT, HCPCS, Code
 from wiser_fhir.priorauth.items import classify
-from wiser_fhir.priorauth.models import (
-    CaseStatus,
-    Dismissal,
-    ItemRole,
-    ItemStatus,
-    PartyRole,
-    RequestedItem,
-)
+from wiser_fhir.priorauth.models import Dismissal, ItemRole, PartyRole, RequestedItem
+from wiser_fhir.priorauth.precedents import Precedents, latest
 from wiser_fhir.priorauth.registry import Membership
 from wiser_fhir.priorauth.scope import GATES, through_gates
 from wiser_fhir.priorauth.situation import Foreseen, Missing, Situation, in_order, unsaid
@@ -50,19 +46,33 @@ SITUATIONS: Mapping[GateName | None, Situation] = {
 _FIRST: tuple[GateName, ...] = ("railroad", "coverage", "beneficiary", "code")
 _LAST: GateName = "participant"
 
-_PERFORMERS = (PartyRole.RENDERING, PartyRole.FACILITY)
-_DECIDED = (CaseStatus.AFFIRMED, CaseStatus.PARTIALLY_AFFIRMED, CaseStatus.NON_AFFIRMED)
+PERFORMERS = (PartyRole.RENDERING, PartyRole.FACILITY)
+
+_PROCEDURE = re.compile("[0-9A-Z][0-9]{3}[0-9A-Z]")
+_TESTS_AND_DRUGS = (CLINICAL_SYSTEMS["LOINC"], CLINICAL_SYSTEMS["RxNorm"])
+_ANOTHER_IN_REVIEW = (
+    "Another request of the provider for this service is in review: the next one has to wait for"
+    " its decision."
+)
+_DAY_HAS_PASSED = (
+    "The day of service has passed. An affirmation holds from the day of its decision on: this"
+    " claim will be reviewed before it is paid instead."
+)
 
 
 @dataclass(frozen=True)
 class Outlook:
-    """One procedure of an order with all that it is judged by. The line is the visit's first."""
+    """One procedure of an order with all that it is judged by. The line is the visit's first.
+
+    `of_procedure`: the order is for something done, not for a thing.
+    """
 
     visit: Visit
     companions: tuple[RequestedItem, ...]
     standing: tuple[Standing, ...]
     unclear: frozenset[Missing]
     excluded: bool
+    of_procedure: bool
 
     def coverage_ended(self) -> Foreseen:
         """Whatever is ordered."""
@@ -70,13 +80,15 @@ class Outlook:
 
     def foreseen(self) -> Foreseen:
         """What holds for certain; else how the cases stand; else what is lacking, if anything."""
-        certain = through_gates(self._of_performers(), self._gates())
-        if isinstance(certain, Dismissal) and not (self.excluded and certain.gate == _LAST):
-            return self._dismissed(certain)
+        result = through_gates(self._of_performers(), self._gates())
+        if isinstance(result, Dismissal) and not self._leaves_open(result):
+            return self._dismissed(result)
         if self.excluded:
             detail = "Services to inpatients and in emergencies are not part of the model."
             return self._is(Situation.EXCLUDED, detail)
-        return self._taken()
+        if isinstance(result, Dismissal):
+            return self._lacks(Situation.MISSING, {Missing.CODE})
+        return self._taken(result.rules)
 
     @property
     def line(self) -> RequestedItem:
@@ -84,23 +96,41 @@ class Outlook:
         return self.visit.submission.items[0]
 
     def _gates(self) -> Iterator[GateName]:
-        """All that settle something. Without a site nobody can say whose exemption counts."""
+        """All that settle something.
+
+        Without a site nobody can say whose exemption counts, without a code whose review it is.
+        """
         asked = self.visit.catalogue.process.gates
         others = [gate for gate in asked if gate not in (*_FIRST, _LAST)]
+        silent: set[GateName] = {"code", _LAST} if self._is_unreadable() else set()
+        if self.visit.site is None:
+            silent.add("exemption")
         for gate in (*_FIRST, *others, _LAST):
-            if gate in asked and (gate != "exemption" or self.visit.site is not None):
+            if gate in asked and gate not in silent:
                 yield gate
+
+    def _is_unreadable(self) -> bool:
+        """Whether nobody can tell from the codes which procedure it is, or that it is none."""
+        codes = self.line.service.codes
+        if not codes or not self.of_procedure:
+            return not codes
+        return not any(
+            is_procedure(code) or (code.system in _TESTS_AND_DRUGS and code.code) for code in codes
+        )
+
+    def _leaves_open(self, dismissal: Dismissal) -> bool:
+        if dismissal.gate == "code":
+            return self._is_unreadable()
+        return self.excluded and dismissal.gate == _LAST
 
     def _of_performers(self) -> Visit:
         """The visit without those who only order or ask, behind whom another may perform."""
         asked = self.visit.submission
-        parties = tuple(party for party in asked.parties if party.role in _PERFORMERS)
+        parties = tuple(party for party in asked.parties if party.role in PERFORMERS)
         return replace(self.visit, submission=replace(asked, parties=parties))
 
     def _dismissed(self, dismissal: Dismissal) -> Foreseen:
         situation, role, detail = SITUATIONS[dismissal.gate], None, dismissal.detail
-        if situation is Situation.NOT_WISER and code_of(self.line) is None:
-            return self._lacks(Situation.MISSING, {Missing.CODE})
         if situation is Situation.NOT_WISER and self._follows_a_companion():
             role = ItemRole.ASSOCIATED
             detail = "Follows the primary service; needs no request of its own."
@@ -110,39 +140,59 @@ class Outlook:
 
     def _follows_a_companion(self) -> bool:
         """Whether the code goes with a service that stands beside it."""
+        visit, own = self.visit, {coding.code for coding in self.line.service.codes}
+        beside = (coding for other in self.companions for coding in other.service.codes)
+        services = (visit.catalogue.rules_for(coding, visit.on) for coding in beside)
+        if not any(own.intersection(rules.associated_codes) for rules in services if rules):
+            return False
         lines = tuple(
             replace(each, sequence=n) for n, each in enumerate((self.line, *self.companions))
         )
-        beside = replace(self.visit.submission, items=lines)
-        found = classify(beside, self.visit.catalogue, self.visit.on)
+        together = replace(visit.submission, items=lines)
+        found = classify(together, visit.catalogue, visit.on)
         return found.items[0].role is ItemRole.ASSOCIATED
 
     def _has_died(self) -> bool:
         mbi = self.visit.submission.beneficiary.mbi
         return mbi is not None and self.visit.registry.beneficiary(mbi) is Membership.DECEASED
 
-    def _taken(self) -> Foreseen:
+    def _taken(self, rules: ServiceRules) -> Foreseen:
         """A request would be one of the model's, as far as anybody told."""
         lacking = set(self._missing())
-        day = self.line.service.date_of_service
-        affirmed = self._affirmed()
-        if day is not None:
-            affirmed = [each for each in affirmed if each.covers(day)]
-            if affirmed:
-                return self._is(Situation.SATISFIED, standing=_latest(affirmed))
-        elif affirmed:
-            return self._lacks(Situation.MISSING, lacking, standing=_latest(affirmed))
-        pended = self._pended()
+        cases = self._precedents(rules)
+        affirmed = cases.affirmed()
+        whole = [each for each in affirmed if not any(cases.shortfalls(each))]
+        if whole:
+            # The primary that an affirmed add-on goes with is affirmed: it need not stand here.
+            others, number = lacking - {Missing.PRIMARY}, latest(whole)
+            if others:
+                return self._lacks(Situation.MISSING, others, standing=number)
+            return self._is(Situation.SATISFIED, standing=number)
+        pended = cases.in_review()
         if pended:
-            return self._is(Situation.PENDED, standing=_latest(pended))
-        if Missing.PRIMARY in lacking:
-            return self._lacks(Situation.ADD_ON_ALONE, lacking)
-        last = self._last_decision()
+            return self._is(Situation.PENDED, standing=latest(pended))
+        last = cases.last_decision()
         if lacking:
-            return self._lacks(Situation.MISSING, lacking, standing=last)
-        if last is not None:
-            return self._is(Situation.NON_AFFIRMED, standing=last)
-        return self._is(Situation.NEEDS_AUTHORIZATION)
+            alone = Missing.PRIMARY in lacking
+            situation = Situation.ADD_ON_ALONE if alone else Situation.MISSING
+            return self._lacks(situation, lacking, standing=None if alone else last)
+        remarks = " ".join(self._remarks(cases, affirmed))
+        situation = Situation.NON_AFFIRMED if last else Situation.NEEDS_AUTHORIZATION
+        return self._is(situation, remarks, standing=last)
+
+    def _precedents(self, rules: ServiceRules) -> Precedents:
+        visit, code = self.visit, self.visit.found.items[0].code.code
+        return Precedents(self.standing, self.line, code, rules, self._billing_npis(), visit.on)
+
+    def _remarks(self, cases: Precedents, affirmed: list[Standing]) -> Iterator[str]:
+        """Why a number that is there is not enough, and what a new request has to know."""
+        if affirmed:
+            yield from cases.shortfalls(latest(affirmed))
+        if cases.is_service_in_review():
+            yield _ANOTHER_IN_REVIEW
+        day = self.line.service.date_of_service
+        if day is not None and day < self.visit.on:
+            yield _DAY_HAS_PASSED
 
     def _missing(self) -> Iterator[Missing]:
         visit, service = self.visit, self.line.service
@@ -165,7 +215,7 @@ class Outlook:
         """Whose number the claim will carry: the facility's where the place has one that bills."""
         site = self.visit.site
         if site is None:
-            return _PERFORMERS
+            return PERFORMERS
         facility = site.facility_identifier != "none"
         return (PartyRole.FACILITY,) if facility else (PartyRole.RENDERING,)
 
@@ -183,58 +233,6 @@ class Outlook:
         gates: tuple[GateName, ...] = ("exemption", "enrolment")
         verdicts = (verdict for gate in gates for verdict in GATES[gate](self.visit))
         return any(isinstance(verdict, Dismissal) for verdict in verdicts)
-
-    def _affirmed(self) -> list[Standing]:
-        """Cases with a live number that affirm this code, whatever the day.
-
-        Where a case has the code on several lines, all of them are affirmed: nobody can tell which
-        line the order is.
-        """
-        return [
-            each
-            for each in self.standing
-            if each.is_live(self.visit.on)
-            and each.status in (CaseStatus.AFFIRMED, CaseStatus.PARTIALLY_AFFIRMED)
-            and self._statuses(each) == {ItemStatus.AFFIRMED}
-            and self._of_the_same_provider(each)
-        ]
-
-    def _pended(self) -> list[Standing]:
-        slug = self.visit.rules.slug if self.visit.rules else None
-        return [
-            each
-            for each in self.standing
-            if each.status is CaseStatus.IN_REVIEW
-            and each.service == slug
-            and self._of_the_same_provider(each)
-        ]
-
-    def _last_decision(self) -> Standing | None:
-        """The last case that decided this code, where it did not affirm it."""
-        both = {ItemStatus.AFFIRMED, ItemStatus.NON_AFFIRMED}
-        decided = [
-            each
-            for each in self.standing
-            if each.status in _DECIDED
-            and self._statuses(each) & both
-            and self._of_the_same_provider(each)
-        ]
-        if not decided:
-            return None
-        last = _latest(decided)
-        return last if ItemStatus.NON_AFFIRMED in self._statuses(last) else None
-
-    def _statuses(self, standing: Standing) -> frozenset[ItemStatus]:
-        return standing.of_code(self.visit.found.items[0].code.code)
-
-    def _of_the_same_provider(self, standing: Standing) -> bool:
-        """Whether a case can be this provider's: who bills, or where that is not told, anybody.
-
-        Where either side has no number nothing speaks against it.
-        """
-        everybody = (party.npi for party in self.visit.submission.parties if party.npi)
-        ours = self._billing_npis() or frozenset(everybody)
-        return not ours or not standing.npis or bool(ours.intersection(standing.npis))
 
     def _lacks(
         self, situation: Situation, lacking: set[Missing], standing: Standing | None = None
@@ -270,5 +268,6 @@ def code_of(line: RequestedItem) -> Code | None:
     return next(iter(line.service.codes), None)
 
 
-def _latest(found: Sequence[Standing]) -> Standing:
-    return max(found, key=lambda each: (each.received_at, each.reference))
+def is_procedure(code: Code) -> bool:
+    """Whether a coding is of the shape of a procedure code, in a system that has them."""
+    return code.system in (CPT, HCPCS) and _PROCEDURE.fullmatch(code.code) is not None

@@ -43,7 +43,7 @@ def beneficiary(visit: Visit) -> Iterator[Verdict]:
     if person.mbi is None or not is_mbi(person.mbi):
         yield bad_number
         return
-    if not (person.family or "").strip():
+    if person.name_expected and not (person.family or "").strip():
         yield Dismissal(reason, "Send the beneficiary's name as it stands on the Medicare card.")
     membership = visit.registry.beneficiary(person.mbi)
     if membership is Membership.NOT_FOUND:

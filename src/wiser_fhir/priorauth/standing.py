@@ -1,8 +1,10 @@
 """What is decided or in review for a beneficiary: what foreseeing has to know of cases."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -10,11 +12,21 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from wiser_fhir.audit.recorder import AuditRow
 from wiser_fhir.db.engine import raw_connection
-from wiser_fhir.priorauth.models import CaseStatus, ItemStatus
+from wiser_fhir.priorauth.models import CaseStatus, ItemStatus, PartyRole
 
 MOST_FOUND = 50
 
 _ASK = "select * from standing_of($1, $2, $3, $4, $5, $6, $7)"
+
+# Numbers of our shape tell the part of Medicare that the claim goes to. See `LocalUtnSource`.
+_PART = re.compile("[A-Z0-9]{2}([AB])[0-9]{11}")
+
+# Who performs or bills; else who orders; else who asks. As `Visit.practitioner` falls back.
+_BY_ROLE = (
+    (PartyRole.RENDERING, PartyRole.FACILITY),
+    (PartyRole.ORDERING,),
+    (PartyRole.REQUESTER,),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +34,9 @@ class Standing:
     """A case that is in review or decided, as far as another request hangs on it.
 
     `utn` is a number that is assigned: None while there is none, and once it ended. `codes` are the
-    lines' procedure codes with how each stands, `npis` everybody's who has a part in the case.
+    lines' procedure codes with how each stands, `quantities` the units of each line, as far as
+    asked for. `npis` are those of who performs or bills; where the case names neither, of who
+    orders it, else of who asks. `state` is where the service is delivered.
     """
 
     case_id: UUID
@@ -36,6 +50,14 @@ class Standing:
     codes: tuple[tuple[str, ItemStatus], ...]
     npis: tuple[str, ...]
     received_at: datetime
+    state: str | None = None
+    quantities: tuple[Decimal | None, ...] = ()
+
+    @property
+    def part(self) -> str | None:
+        """`A` or `B`, where a number of our shape is assigned."""
+        found = _PART.fullmatch(self.utn or "")
+        return found.group(1) if found else None
 
     def is_live(self, on: date) -> bool:
         """Whether a number is assigned, and its last day has not passed."""
@@ -52,6 +74,16 @@ class Standing:
     def of_code(self, code: str) -> frozenset[ItemStatus]:
         """How the lines for a procedure code stand. Empty where it was not asked for."""
         return frozenset(status for each, status in self.codes if each == code)
+
+    def units_affirmed(self, code: str) -> Decimal | None:
+        """How many units of a code are affirmed. None where a line does not tell."""
+        told = [
+            units
+            for (each, status), units in zip(self.codes, self.quantities, strict=False)
+            if each == code and status is ItemStatus.AFFIRMED
+        ]
+        known = [units for units in told if units is not None]
+        return sum(known, Decimal()) if known and len(known) == len(told) else None
 
 
 async def standing(
@@ -92,6 +124,18 @@ def _standing(row: Any) -> Standing:
         decide_by=row["decide_by"],
         service=row["service"],
         codes=tuple(zip(row["item_codes"], statuses, strict=True)),
-        npis=tuple(row["npis_named"]),
+        npis=_who_bills(row["roles_named"], row["npis_named"]),
         received_at=row["received_at"],
+        state=row["state"],
+        quantities=tuple(row["item_quantities"]),
     )
+
+
+def _who_bills(roles: Sequence[str], npis: Sequence[str | None]) -> tuple[str, ...]:
+    """The numbers of the first roles that anybody has, told or not."""
+    parties = [(PartyRole(role), npi) for role, npi in zip(roles, npis, strict=True)]
+    for group in _BY_ROLE:
+        named = [npi for role, npi in parties if role in group]
+        if named:
+            return tuple(npi for npi in named if npi)
+    return ()

@@ -17,6 +17,7 @@ from tests.integration.crd.door import Ehr, change_door, non_affirm
 from tests.integration.pas.door import (
     CARE_UNMET,
     MET,
+    NOW,
     Client,
     actions,
     claim_response,
@@ -183,7 +184,8 @@ async def _in_hospital(stage: Stage, setting: str) -> Scene:
     encounter = record.encounter()
     encounter["class"] = {"system": ACT_CODE, "code": setting}
     record.held["Encounter/" + encounter["id"]] = encounter
-    order = record.order(EPIDURAL, locationCode=None)
+    today = NOW.date().isoformat()
+    order = record.order(EPIDURAL, locationCode=None, occurrenceDateTime=today)
     return Scene(record, order, encounter=encounter["id"])
 
 

@@ -168,6 +168,19 @@ async def test_the_order_behind_an_appointment() -> None:
     assert done.chart.get("Condition/1") is not None
 
 
+async def test_whose_the_place_is_where_a_performer_works() -> None:
+    ehr = Ehr()
+    ehr.holds["PractitionerRole/role2"] = {
+        "resourceType": "PractitionerRole",
+        "id": "role2",
+        "location": [{"reference": "Location/site1"}],
+    }
+    order = service_request(performer=[{"reference": "PractitionerRole/role2"}])
+    del order["locationReference"], order["requester"]
+    done = await gathering(ehr, bare(order_sign(order)))
+    assert done.chart.get("Organization/clinic1") is not None
+
+
 async def test_products_and_encounters() -> None:
     ehr = Ehr()
     ehr.holds["Medication/m1"] = {"resourceType": "Medication", "id": "m1"}

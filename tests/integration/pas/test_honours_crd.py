@@ -145,11 +145,6 @@ SAID_TO_NEED_NONE: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         {},
         "the rules of 2026-01-15 are in force now",
     ),
-    "another beneficiary": (
-        {"situation": "member-ended", "mbi": MEMBERS[1].mbi},
-        {},
-        "the beneficiary is another",
-    ),
     "over": (
         {"situation": "exempt", "expires_on": date(2026, 11, 19)},
         {},
@@ -189,7 +184,6 @@ async def test_a_request_taken_all_the_same_says_why_and_stays_valid(
     [
         ({"npi": EXEMPT_NPI, "site": "11"}, "the provider is"),
         ({"state": "CA"}, "the state of the service is another"),
-        ({"member": MEMBERS[1], "payer": "medicaid"}, "the beneficiary is another"),
     ],
 )
 async def test_a_request_dismissed_all_the_same_says_why_and_stays_valid(
@@ -246,6 +240,18 @@ async def test_what_is_not_one_s_own_is_ignored(
     bundle = naming(request_bundle(line, answers=MET), line, strange or theirs.id)
     response = claim_response(await client.at(line).submit(bundle))
     assert notes(response) == []
+    assert await kept(rows, response) == ([], [])
+
+
+@pytest.mark.parametrize("situation", ["exempt", "needs-authorization"])
+async def test_what_is_another_beneficiary_s_is_ignored(
+    client: Client, line: Line, rows: Rows, app_engine: AsyncEngine, situation: str
+) -> None:
+    theirs = an_assertion(situation, mbi=MEMBERS[1].mbi)
+    await said(app_engine, client, theirs)
+    bundle = naming(request_bundle(line, answers=MET), line, theirs.id)
+    response = claim_response(await client.at(line).submit(bundle))
+    assert (actions(response), notes(response)) == ({1: "A1"}, [])
     assert await kept(rows, response) == ([], [])
 
 

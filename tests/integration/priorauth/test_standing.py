@@ -1,7 +1,9 @@
 """How a beneficiary's cases stand: one's own, and those of others in which one has a part."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -26,6 +28,8 @@ from wiser_fhir.priorauth.models import (
     Beneficiary,
     CaseStatus,
     ItemStatus,
+    Party,
+    PartyRole,
     PriorAuthorization,
 )
 from wiser_fhir.priorauth.standing import Standing, standing
@@ -80,8 +84,10 @@ def expected(case: PriorAuthorization) -> Standing:
         decide_by=case.decide_by,
         service=case.service,
         codes=tuple((item.code.code, item.status) for item in case.items),
-        npis=ALL,
+        npis=(RENDERING_NPI,),
         received_at=case.received_at,
+        state="NJ",
+        quantities=tuple(Decimal("1.5") for _ in case.items),
     )
 
 
@@ -103,10 +109,44 @@ async def test_a_case_nobody_is_named_in(
     ask: Ask, make_case: MakeCase, make_organization: MakeOrganization
 ) -> None:
     mine, mbi = await make_organization(), an_mbi()
-    bare = about(mine, mbi, parties=(), items=(an_item(1, "62321"),))
+    item = an_item(1, "62321")
+    silent = replace(item, service=replace(item.service, state=None, quantity=None))
+    bare = about(mine, mbi, parties=(), items=(silent,))
     case = await make_case(CaseStatus.AFFIRMED, submission=bare)
     [found] = await ask(mine, mbi)
     assert (found.case_id, found.npis) == (case.id, ())
+    assert (found.state, found.quantities) == (None, (None,))
+
+
+REQUESTER = Party(PartyRole.REQUESTER, npi=REQUESTER_NPI)
+ORDERING = Party(PartyRole.ORDERING, npi=ORDERING_NPI)
+RENDERING = Party(PartyRole.RENDERING, npi=RENDERING_NPI)
+FACILITY = Party(PartyRole.FACILITY, npi=OTHER_NPI)
+
+
+@pytest.mark.parametrize(
+    ("parties", "npis"),
+    [
+        ((REQUESTER, ORDERING, RENDERING, FACILITY), (RENDERING_NPI, OTHER_NPI)),
+        ((REQUESTER, FACILITY, ORDERING), (OTHER_NPI,)),
+        ((REQUESTER, ORDERING), (ORDERING_NPI,)),
+        ((REQUESTER,), (REQUESTER_NPI,)),
+        ((REQUESTER, Party(PartyRole.RENDERING)), ()),
+    ],
+)
+async def test_a_case_is_who_performs_or_bills_s(
+    ask: Ask,
+    make_case: MakeCase,
+    make_organization: MakeOrganization,
+    clinic: Callable[..., Awaitable[UUID]],
+    parties: tuple[Party, ...],
+    npis: tuple[str, ...],
+) -> None:
+    mine, mbi, requester = await make_organization(), an_mbi(), await clinic(REQUESTER_NPI)
+    case = await make_case(CaseStatus.AFFIRMED, submission=about(mine, mbi, parties=parties))
+    told = replace(expected(case), npis=npis)
+    assert await ask(mine, mbi) == (told,)
+    assert await ask(requester, mbi, REQUESTER_NPI) == (told,)
 
 
 async def test_without_a_number_there_is_nothing(

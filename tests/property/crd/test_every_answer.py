@@ -9,7 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.crd.answering import DAY, an_occasion, an_order, catalogue, parts
+from tests.unit.crd.answering import (
+    DAY,
+    PERFORMER,
+    PLACE,
+    a_submission,
+    an_occasion,
+    an_order,
+    catalogue,
+    parts,
+)
 from wiser_fhir.coverage.models import ServiceRules
 from wiser_fhir.coverage.requested import CPT, HCPCS, Code, RequestedService
 from wiser_fhir.crd.assertion import assertion
@@ -25,13 +34,17 @@ from wiser_fhir.priorauth.models import (
     CaseStatus,
     ItemRole,
     ItemStatus,
+    Party,
+    PartyRole,
     RequestedItem,
     Site,
     SiteKind,
+    Submission,
 )
 from wiser_fhir.priorauth.standing import Standing
 
 PROFILE = "http://hl7.org/fhir/us/davinci-crd/StructureDefinition/profile-servicerequest"
+CODES = (Code(CPT, "64483"), Code(CPT, "62323"), Code(HCPCS, "E0250"), Code(CPT, "<b>"))
 FROM_CASES = (Situation.SATISFIED, Situation.PENDED, Situation.NON_AFFIRMED)
 
 days = st.dates(date(2026, 1, 1), date(2031, 12, 31))
@@ -79,17 +92,28 @@ def foreseen(draw: st.DrawFn) -> Foreseen:
     )
 
 
-items = st.none() | st.builds(
+items = st.builds(
     RequestedItem,
     sequence=st.just(1),
     service=st.builds(
         RequestedService,
-        codes=st.just(()),
+        codes=st.just(()) | st.lists(st.sampled_from(CODES), max_size=3).map(tuple),
         date_of_service=st.none() | days,
         state=states,
-        quantity=st.none(),
+        quantity=st.none() | st.decimals(0, 999, places=1),
     ),
+    service_end=st.none() | days,
+    modifiers=st.lists(st.sampled_from(["50", "RT", "", "<b>"]), max_size=2).map(tuple),
     site=st.none() | st.builds(Site, kind=st.sampled_from(SiteKind), code=texts),
+)
+numbers = st.sampled_from([None, PERFORMER, PLACE, "1", "<b>"])
+parties = st.lists(st.builds(Party, role=st.sampled_from(PartyRole), npi=numbers), max_size=3)
+submissions = st.none() | st.builds(
+    a_submission,
+    items,
+    parties=parties.map(tuple),
+    diagnoses=st.lists(st.sampled_from(["M54.16", "E11.621", "<b>"]), max_size=2).map(tuple),
+    expedite_requested=st.booleans(),
 )
 periods = st.fixed_dictionaries({}, optional={"start": days.map(str), "end": days.map(str)})
 options = st.dictionaries(
@@ -143,11 +167,11 @@ def _sound_cards(found: Answered) -> None:
 
 # The first resource by a profile has its definitions read.
 @settings(deadline=None)
-@given(data=st.data(), seen=foreseen(), asked=items, period=periods, told=options)
+@given(data=st.data(), seen=foreseen(), asked=submissions, period=periods, told=options)
 def test_every_answer_is_valid_and_leaves_the_order_as_it_was(
     data: st.DataObject,
     seen: Foreseen,
-    asked: RequestedItem | None,
+    asked: Submission | None,
     period: dict[str, str],
     told: dict[str, Any],
     validators: dict[Line, GuideValidator],
@@ -190,6 +214,7 @@ def test_every_answer_is_valid_and_leaves_the_order_as_it_was(
         known = {p.text for p in validators[line].problems(before, PROFILE)}
         errors = [p.text for p in problems if p.severity == "error" and p.text not in known]
         assert errors == []
+    assert "<b>" not in repr(extension(made, line))
     if what_if:
         assert "ZZB00000000001" not in repr(found.body)
         assert "R00000000000001" not in repr(found.body)

@@ -68,7 +68,8 @@ def often(usual: Any, *others: Any) -> st.SearchStrategy[Any]:
     return st.sampled_from((usual,) * 12 + others)
 
 
-CODING = st.sampled_from([Code(CPT, code) for code in CODES])
+UNREADABLE = (Code("", "64483"), Code(CPT, "6448"), Code("http://snomed.info/sct", "1"))
+CODING = st.sampled_from([*(Code(CPT, code) for code in CODES), *UNREADABLE])
 CODINGS = st.one_of(st.tuples(CODING), st.tuples(CODING), st.lists(CODING, max_size=3).map(tuple))
 ITEMS = st.builds(
     RequestedItem,
@@ -205,9 +206,32 @@ def test_no_case_makes_a_certain_no_uncertain(order: Submission) -> None:
 
 @CALM
 @given(ORDERS)
+def test_an_affirmation_satisfies_nothing_that_lacks_a_fact(order: Submission) -> None:
+    cases = [a_standing(CaseStatus.AFFIRMED, code, npis=(), service=None) for code in CODES]
+    alone, among = looked_at(order), looked_at(order, standing=cases)
+    if set(alone.missing) - {Missing.PRIMARY}:
+        assert among.situation in (Situation.MISSING, Situation.ADD_ON_ALONE)
+        assert among.situation is alone.situation or alone.situation is Situation.ADD_ON_ALONE
+
+
+@CALM
+@given(ORDERS, st.lists(st.sampled_from(UNREADABLE), min_size=1).map(tuple))
+def test_what_nobody_can_read_is_never_said_to_be_none_of_the_model_s(
+    order: Submission, codes: tuple[Code, ...]
+) -> None:
+    [item] = order.items
+    asked = replace(order, items=(replace(item, service=replace(item.service, codes=codes)),))
+    found = looked_at(asked)
+    assert found.situation is not Situation.NOT_WISER
+    if found.situation in TAKEN:
+        assert Missing.CODE in found.missing
+
+
+@CALM
+@given(ORDERS)
 def test_an_inpatient_s_order_never_needs_anything(order: Submission) -> None:
     situation = looked_at(order, excluded=True).situation
-    assert situation not in TAKEN or not any(item.service.codes for item in order.items)
+    assert situation not in TAKEN
     assert situation is not Situation.OTHER_MODEL_STATE
 
 

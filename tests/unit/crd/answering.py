@@ -21,12 +21,19 @@ from wiser_fhir.fhir.codes import Line
 from wiser_fhir.fhir.elements import Json
 from wiser_fhir.priorauth.foresee import Foreseen, Missing, Situation
 from wiser_fhir.priorauth.models import (
+    Beneficiary,
     CaseStatus,
+    CoverageKind,
+    Identifier,
     ItemRole,
     ItemStatus,
+    Party,
+    PartyRole,
     RequestedItem,
+    RequestKind,
     Site,
     SiteKind,
+    Submission,
 )
 from wiser_fhir.priorauth.standing import Standing
 
@@ -35,6 +42,7 @@ COVERAGE = "Coverage/cov-1"
 UTN = "ZZB00000000001"
 REFERENCE = "R00000000000001"
 CODE = Code(CPT, "64483")
+PERFORMER, PLACE = "1999000015", "1999000072"
 LINES: tuple[Line, ...] = ("2.2", "2.0")
 
 
@@ -89,6 +97,26 @@ def an_asked_item() -> RequestedItem:
     return RequestedItem(1, service, site=Site(SiteKind.PLACE_OF_SERVICE, "11"))
 
 
+def a_submission(item: RequestedItem | None = None, **changes: Any) -> Submission:
+    """What an order asks: an injection in the office, and who performs it."""
+    found = Submission(
+        organization_id=UUID(int=1),
+        identifier=Identifier(None, "ServiceRequest/order-1"),
+        trace=Identifier(None, "ServiceRequest/order-1"),
+        kind=RequestKind.INITIAL,
+        received_at=datetime(2026, 11, 20, 16, 0, tzinfo=UTC),
+        expedite_requested=False,
+        beneficiary=Beneficiary("1EG4TE5MK73", "Doe", "Jane", date(1950, 1, 1)),
+        coverage=CoverageKind.ORIGINAL_MEDICARE,
+        parties=(Party(PartyRole.RENDERING, npi=PERFORMER), Party(PartyRole.FACILITY, npi=PLACE)),
+        diagnoses=("M54.16",),
+        items=(an_asked_item() if item is None else item,),
+        forms=(),
+        evidence=0,
+    )
+    return replace(found, **changes)
+
+
 def an_assertion(
     situation: Situation | Foreseen,
     line: Line = "2.2",
@@ -102,7 +130,7 @@ def an_assertion(
         "day": DAY,
         "catalogue": catalogue(),
         "new_id": lambda: f"assertion-{next(numbers)}",
-        "asked": an_asked_item(),
+        "asked": a_submission(),
     }
     seen = a_foreseen(situation) if isinstance(situation, Situation) else situation
     return assertion(seen, line=line, hook=hook, order=order, **(given | changes))

@@ -31,6 +31,7 @@ from wiser_fhir.crd.cards import (
     merged,
     order_cards,
     order_name,
+    told_apart,
     written,
 )
 from wiser_fhir.crd.coverage_information import CRD_CODES
@@ -143,7 +144,8 @@ def test_a_non_affirmation_warns_of_the_notice_that_the_patient_is_due() -> None
 def test_an_add_on_without_its_primary_warns_of_the_denial_and_names_no_code() -> None:
     (card,) = _cards(a_foreseen(S.ADD_ON_ALONE))
     assert card.indicator == "warning"
-    assert "denied" in card.summary
+    assert "likely to be denied" in card.summary
+    assert "already affirmed or in review" in card.detail
     assert not any(code in card.detail for code in rules_of().by_code)
 
 
@@ -178,9 +180,10 @@ def test_an_order_that_runs_too_long_can_be_ended_in_time(hook: Hook) -> None:
 @pytest.mark.parametrize(
     "period",
     [
-        {"start": "2026-12-01", "end": "2027-03-22"},  # decided on the third day, it is covered
+        {"start": "2026-12-01", "end": "2027-03-30"},  # 120 days: one affirmation can cover them
+        {"start": "2026-01-15", "end": "2027-03-19"},  # of today and after, 120 days
         {"start": "2026-12-01"},
-        {"start": "2027-03-19", "end": "2028-01-01"},
+        {"start": "2027-03-20", "end": "2028-01-01"},  # all of it after today's affirmation
         {"start": "nonsense", "end": 7},
         "2026",
     ],
@@ -188,6 +191,23 @@ def test_an_order_that_runs_too_long_can_be_ended_in_time(hook: Hook) -> None:
 def test_an_order_that_fits_or_cannot_be_ended_in_time_is_left_alone(period: Any) -> None:
     order = _long() | {"occurrencePeriod": period}
     assert not [c for c in _cards(S.NEEDS_AUTHORIZATION, order=order) if c.suggestions]
+
+
+@pytest.mark.parametrize(
+    "period",
+    [
+        {"start": "2026-12-01", "end": "2027-03-31"},
+        {"start": "2026-01-15", "end": "2027-03-20"},
+        {"start": "2027-03-19", "end": "2028-01-01"},
+    ],
+)
+def test_an_order_longer_than_any_affirmation_is_told_of(period: Json) -> None:
+    order = _long() | {"occurrencePeriod": period}
+    (card,) = (c for c in _cards(S.NEEDS_AUTHORIZATION, order=order) if c.suggestions)
+    assert "If that suits the treatment" in card.detail
+    shorter = card.suggestions[0].actions[0]["resource"]
+    assert shorter["occurrencePeriod"]["end"] == "2027-03-19"
+    assert not [c for c in _cards(S.NEEDS_AUTHORIZATION, order=shorter) if c.suggestions]
 
 
 @pytest.mark.parametrize("hook", ["order-dispatch", "appointment-book"])
@@ -317,6 +337,29 @@ def _holds_the_rules(card: Card, line: Line) -> None:
         assert suggestion.actions
         for action in suggestion.actions:
             assert action["resource"]["code"] == _long()["code"]
+
+
+def test_orders_of_one_name_are_told_apart_by_their_day() -> None:
+    orders = [an_order(1), an_order(2, occurrenceDateTime="2026-12-16"), an_order(3)]
+    orders[2] = _long(id="order-3")
+    names = dict.fromkeys((f"ServiceRequest/order-{n}" for n in (1, 2, 3)), "Injection")
+    assert list(told_apart(names, orders).values()) == [
+        "Injection on 2026-12-15",
+        "Injection on 2026-12-16",
+        "Injection on 2026-12-01",
+    ]
+
+
+def test_orders_of_one_name_and_day_are_told_apart_by_their_id() -> None:
+    names = dict.fromkeys(("ServiceRequest/order-1", "ServiceRequest/order-2"), "Injection")
+    names |= {"ServiceRequest/odd": "Injection", "ServiceRequest/order-9": "MRI"}
+    odd = {"resourceType": "ServiceRequest", "id": "odd", "occurrencePeriod": 7, "start": []}
+    assert list(told_apart(names, [an_order(1), an_order(2), odd]).values()) == [
+        "Injection, id order-1",
+        "Injection, id order-2",
+        "Injection, id odd",
+        "MRI",
+    ]
 
 
 def test_the_day_of_the_answer_is_what_the_window_counts_from() -> None:

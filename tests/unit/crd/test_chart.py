@@ -179,6 +179,24 @@ class TestTargets:
         assert chart.as_received(view) is received
 
 
+def test_what_is_read_is_read_once() -> None:
+    body = order_sign(service_request())
+    chart = Chart.of(request_of(body))
+    order = body["context"]["draftOrders"]["entry"][0]["resource"]
+    view = chart.get("ServiceRequest/sr1") or {}
+    assert chart.view_of(order) is view
+    assert chart.facts(view) is chart.facts(view)
+    assert chart.facts(view).reasons
+    assert chart.view_of({"resourceType": "ServiceRequest"}) is chart.view_of(7) is None
+
+
+def test_what_was_not_at_hand_is_found_once_it_came() -> None:
+    chart = chart_of({})
+    assert chart.get("Location/1") is None
+    assert chart.add({"resourceType": "Location", "id": "1"})
+    assert chart.get("Location/1") is not None
+
+
 def test_reading_changes_nothing() -> None:
     body = order_sign()
     before = copy.deepcopy(body)

@@ -24,6 +24,7 @@ from wiser_fhir.crd.coverage_information import (
     extension,
     informed,
     same_answer,
+    without_documentation,
 )
 from wiser_fhir.fhir.codes import COVERAGE_INFORMATION, Line
 from wiser_fhir.priorauth.foresee import Situation
@@ -139,6 +140,27 @@ def test_another_situation_is_another_answer(situation: Situation) -> None:
 def test_an_extension_that_is_none_is_another_answer_and_harms_nothing(odd: Any) -> None:
     assert not same_answer(odd, _information(S.EXEMPT))
     assert assertion_id(odd) is None
+
+
+@pytest.mark.parametrize("situation", [S.NEEDS_AUTHORIZATION, S.NON_AFFIRMED])
+@pytest.mark.parametrize("line", LINES)
+def test_without_its_documents_an_answer_is_that_of_a_supporting_hook(
+    line: Line, situation: Situation
+) -> None:
+    full, bare = (_information(situation, line, hook=h) for h in ("order-sign", "order-select"))
+    assert not same_answer(full, bare)
+    assert without_documentation(full) | {"extension": []} == bare | {"extension": []}
+    assert same_answer(without_documentation(full), bare)
+    assert without_documentation(bare) == bare
+
+
+def test_the_last_day_of_a_form_goes_with_it_and_that_of_an_affirmation_stays() -> None:
+    last = {"url": "expiry-date", "valueDate": "2027-01-01"}
+    form = _information(S.NEEDS_AUTHORIZATION)
+    form["extension"].append(last)
+    assert parts(without_documentation(form), "expiry-date") == []
+    affirmed = _information(S.SATISFIED)
+    assert without_documentation(affirmed) == affirmed
 
 
 def test_an_order_gets_the_extension_and_nothing_else_changes() -> None:

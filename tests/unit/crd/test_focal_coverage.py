@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.chart_resources import PAYERS, Json, chart, concept, order_sign
+from tests.chart_resources import PAYERS, Json, chart, concept, order_sign, service_request
 from tests.unit.crd.reading import TODAY, request_of
 from wiser_fhir.crd.chart import Chart
 from wiser_fhir.crd.focal_coverage import FocalCoverage, NoCoverage, focal_coverage
@@ -24,15 +24,20 @@ def payer(value: str = "original-medicare", system: str = PAYERS) -> Json:
     return {"resourceType": "Organization", "id": "payer1", "identifier": identifier}
 
 
-def focal(*resources: Any, gathered: Gathered | None = None) -> FocalCoverage:
+def focal(
+    *resources: Any, gathered: Gathered | None = None, line: str | None = None, day: str = ""
+) -> FocalCoverage:
     prefetch = {str(index): each for index, each in enumerate(resources)}
-    found = Chart.of(request_of(order_sign(prefetch=prefetch)))
+    order = service_request(occurrenceDateTime=day) if day else service_request()
+    if not day:
+        del order["occurrenceDateTime"]
+    found = Chart.of(request_of(order_sign(order, prefetch=prefetch, line=line)))
     return focal_coverage(found, gathered or Gathered(), TODAY)
 
 
-def cause(*resources: Any, gathered: Gathered | None = None) -> str:
+def cause(*resources: Any, gathered: Gathered | None = None, line: str | None = None) -> str:
     with pytest.raises(NoCoverage) as caught:
-        focal(*resources, gathered=gathered)
+        focal(*resources, gathered=gathered, line=line)
     return caught.value.cause
 
 
@@ -46,9 +51,7 @@ def test_the_one_in_force() -> None:
     assert found.received == given
 
 
-@pytest.mark.parametrize(
-    "kind", ["original-medicare", "medicare-advantage", "medicaid", "railroad"]
-)
+@pytest.mark.parametrize("kind", ["original-medicare", "medicare-advantage", "railroad"])
 def test_a_payer_is_known_by_its_identifier(kind: str) -> None:
     untyped = {key: value for key, value in coverage().items() if key != "type"}
     assert focal(untyped, payer(kind)).kind == kind
@@ -70,6 +73,36 @@ class TestNone:
     def test_a_payer_of_somebody_else(self) -> None:
         untold = coverage(type=concept("PPO", "http://x.example"))
         assert cause(untold, payer("acme", "http://payers.example")) == "foreign-payer"
+
+    def test_medicaid_is_another_payers(self) -> None:
+        by_type = coverage(type=concept("2", SOPT), payor=[{"display": "a state"}])
+        assert cause(by_type) == "foreign-payer"
+        untyped = {key: value for key, value in coverage().items() if key != "type"}
+        assert cause(untyped, payer("medicaid")) == "foreign-payer"
+
+    @pytest.mark.parametrize(
+        "unnamed",
+        [
+            (coverage(), payer() | {"identifier": None}),
+            (coverage(), payer() | {"identifier": [{"system": PAYERS}]}),
+            (coverage(payor=[{"display": "Medicare"}]),),
+            (coverage(payor=None),),
+            (coverage(),),
+        ],
+    )
+    def test_in_2_2_a_type_does_not_stand_in_for_a_payers_identifier(
+        self, unnamed: tuple[Json, ...]
+    ) -> None:
+        assert cause(*unnamed, line="2.2") == "no-payer"
+        assert focal(*unnamed).kind is CoverageKind.ORIGINAL_MEDICARE
+
+    def test_an_identifier_of_a_contractor_beside_a_medicare_type(self) -> None:
+        named = payer("1999000080", "http://hl7.org/fhir/sid/us-npi")
+        assert focal(coverage(), named, line="2.2").kind is CoverageKind.ORIGINAL_MEDICARE
+
+    def test_a_payer_that_could_not_be_read_may_have_one(self) -> None:
+        found = focal(coverage(), gathered=FAILED, line="2.2")
+        assert found.kind is CoverageKind.ORIGINAL_MEDICARE
 
     def test_no_payer_identifier(self) -> None:
         untold = coverage(type=None)
@@ -116,3 +149,33 @@ class TestEnded:
         first = coverage(id="c0", period={"end": "2024-12-31"})
         last = coverage(period={"end": "2025-12-31"})
         assert focal(first, last, payer()).reference == "Coverage/c1"
+
+    def test_one_that_has_not_begun(self) -> None:
+        assert focal(coverage(period={"start": "2026-11-21"}), payer()).ended
+        assert not focal(coverage(period={"start": "2026-11-20"}), payer()).ended
+
+    def test_the_day_of_service_says_which_is_in_force(self) -> None:
+        now = coverage(id="now", period={"start": "2026-01-01", "end": "2026-12-31"})
+        then = coverage(id="then", period={"start": "2027-01-01"})
+        for day, expected in (("2027-01-12", "then"), ("2026-12-01", "now"), ("", "now")):
+            found = focal(now, then, payer(), day=day)
+            assert (found.reference, found.ended) == (f"Coverage/{expected}", False)
+        assert focal(now, payer(), day="2027-01-12").ended
+
+
+@pytest.mark.parametrize(
+    ("covered", "fits"),
+    [("1EG4TE5MK73", True), ("1eg4-te5-mk73", True), ("4HK7WH8QN16", False), (None, True)],
+)
+def test_a_coverage_with_another_medicare_number_is_not_the_patients(
+    covered: str | None, fits: bool
+) -> None:
+    def mbi(value: str) -> list[Json]:
+        return [{"system": "http://hl7.org/fhir/sid/us-mbi", "value": value}]
+
+    patient = chart()["Patient/p1"] | {"identifier": mbi("1EG4TE5MK73")}
+    told = coverage(identifier=mbi(covered) if covered else [])
+    if fits:
+        assert focal(patient, told, payer()).reference == "Coverage/c1"
+    else:
+        assert cause(patient, told, payer()) == "another-member"

@@ -24,10 +24,10 @@ from tests.chart_resources import (
     order_sign,
     service_request,
 )
-from tests.unit.crd.reading import catalogue, one, told
+from tests.unit.crd.reading import NOTHING, catalogue, one, told
 from wiser_fhir.coverage.requested import HCPCS, Code
 from wiser_fhir.crd.gather import Gathered
-from wiser_fhir.priorauth.foresee import Situation, foresee
+from wiser_fhir.priorauth.foresee import Foreseen, Situation, foresee
 from wiser_fhir.priorauth.models import CoverageKind, PartyRole, Site, SiteKind
 from wiser_fhir.priorauth.registry import InMemoryRegistry
 
@@ -79,16 +79,20 @@ def test_an_order_with_everything() -> None:
     assert asked.carried is None
 
 
-def test_what_is_read_is_what_the_core_foresees_from() -> None:
-    seen = foresee(
-        one(order_sign()).submission,
+def foreseen(body: Json, gathered: Gathered = NOTHING) -> Foreseen:
+    """What the core makes of the one order of a call."""
+    return foresee(
+        one(body, gathered).submission,
         (),
         catalogue=catalogue(),
         registry=InMemoryRegistry(),
         served_states=frozenset({"NJ"}),
         on=date(2026, 11, 20),
     )
-    assert seen.situation is Situation.NEEDS_AUTHORIZATION
+
+
+def test_what_is_read_is_what_the_core_foresees_from() -> None:
+    assert foreseen(order_sign()).situation is Situation.NEEDS_AUTHORIZATION
 
 
 def test_reading_changes_nothing() -> None:
@@ -332,6 +336,59 @@ class TestWhereAndWho:
             (PartyRole.FACILITY, "1003000126"),
         ]
 
+    @pytest.mark.parametrize(
+        ("site", "role", "npi"),
+        [
+            ("24", {"organization": {"reference": "Organization/clinic1"}}, "1003000126"),
+            ("24", {"location": [{"reference": "Location/site1"}]}, "1003000126"),
+            (
+                "24",
+                {
+                    "location": [{"reference": "Location/none"}, {"reference": "Location/site1"}],
+                    "organization": {"reference": "Organization/group"},
+                },
+                "1003000126",
+            ),
+            (
+                "22",
+                {
+                    "location": [{"reference": "Location/bare"}],
+                    "organization": {"reference": "Organization/clinic1"},
+                },
+                "1003000126",
+            ),
+            ("11", {"organization": {"reference": "Organization/clinic1"}}, None),
+            ("24", {}, None),
+        ],
+    )
+    def test_the_facility_a_performer_works_for(
+        self, site: str, role: Json, npi: str | None
+    ) -> None:
+        order = without(service_request(), "locationReference")
+        order |= {
+            "locationCode": [concept(site, POS)],
+            "performer": [{"reference": "PractitionerRole/role2"}],
+        }
+        works = {"resourceType": "PractitionerRole", "id": "role2", **role}
+        works["practitioner"] = {"reference": "Practitioner/doc2"}
+        bare = {"resourceType": "Location", "id": "bare"}
+        group = {"resourceType": "Organization", "id": "group", "name": "Made-up Doctors"}
+        asked = one(with_chart(order_sign(order), works, bare, group))
+        found = [p.npi for p in asked.submission.parties if p.role is PartyRole.FACILITY]
+        assert found == ([npi] if npi else [])
+        assumed = "The place of who performs was taken for the facility."
+        assert (assumed in asked.assumptions) is bool(npi)
+
+    def test_a_facility_told_is_the_facility(self) -> None:
+        order = service_request(performer=[{"reference": "PractitionerRole/role2"}])
+        order["locationCode"] = [concept("24", POS)]
+        group = {"resourceType": "Organization", "id": "group"}
+        works: Json = {"resourceType": "PractitionerRole", "id": "role2"}
+        works |= {"organization": {"reference": "Organization/group"}}
+        asked = one(with_chart(order_sign(order), works, group))
+        found = [p.npi for p in asked.submission.parties if p.role is PartyRole.FACILITY]
+        assert found == ["1003000126"]
+
     def test_performers_that_are_no_providers(self) -> None:
         order = service_request(performer=[{"reference": "Patient/p1"}])
         assert len(one(order_sign(order)).submission.parties) == 2
@@ -379,7 +436,7 @@ class TestExcluded:
         ],
     )
     def test_the_class_of_the_encounter(self, code: str, excluded: bool) -> None:
-        order = without(service_request(), "locationCode")
+        order = without(service_request(occurrenceDateTime="2026-11-20"), "locationCode")
         here = encounter(**{"class": {"system": ACT_CODE, "code": code}})
         assert one(with_chart(order_sign(order), here)).excluded is excluded
 
@@ -406,11 +463,39 @@ class TestExcluded:
         period = {"start": "2026-11-18", "end": "2026-11-30"}
         here = encounter(**{"class": {"code": "IMP"}, "period": period})
         assert not one(with_chart(order_sign(order), here)).excluded
-        open_ended = here | {"period": {"start": "2026-11-18"}}
-        assert one(with_chart(order_sign(order), open_ended)).excluded
+        before = order | {"occurrenceDateTime": "2026-11-17"}
+        assert not one(with_chart(order_sign(before), here)).excluded
+
+    @pytest.mark.parametrize(
+        ("starts", "day", "excluded"),
+        [
+            ("2026-11-18", "2026-11-20", True),
+            ("2026-11-18", "2026-11-21", False),
+            ("2026-11-18", None, False),
+            (None, "2026-11-20", True),
+            (None, "2026-12-01", False),
+            ("2026-12-01", "2026-12-01", True),
+            ("2026-12-01", "2026-12-02", False),
+        ],
+    )
+    def test_an_open_stay_lasts_to_the_day_of_the_call_as_far_as_anybody_knows(
+        self, starts: str | None, day: str | None, excluded: bool
+    ) -> None:
+        order = without(service_request(), "locationCode", "occurrenceDateTime")
+        here = encounter(**{"class": {"code": "EMER"}})
+        if starts:
+            here["period"] = {"start": starts}
+        if day:
+            order["occurrenceDateTime"] = day
+        assert one(with_chart(order_sign(order), here)).excluded is excluded
+
+    def test_an_encounter_asked_about_is_what_its_class_says(self) -> None:
+        here = encounter(**{"class": {"code": "IMP"}})
+        assert one(with_chart(encounter_hook(), here)).excluded
 
     def test_the_orders_own_encounter_and_none(self) -> None:
         order = without(service_request(), "locationCode")
+        order["occurrenceDateTime"] = "2026-11-20"
         other = encounter(**{"class": {"code": "EMER"}}) | {"id": "e2"}
         own = order | {"encounter": {"reference": "Encounter/e2"}}
         assert one(with_chart(order_sign(own), other)).excluded
@@ -476,8 +561,11 @@ class TestTechnical:
         body = order_sign()
         del body["prefetch"]["Patientp1"]
         assert not one(body, Gathered(failed=frozenset({"Patient/p1"}))).technical
+        body["prefetch"]["Coveragec1"]["subscriberId"] = "no Medicare number"
+        assert one(body, Gathered(failed=frozenset({"Patient/p1"}))).technical
         del body["prefetch"]["Coveragec1"]["subscriberId"]
         assert one(body, Gathered(failed=frozenset({"Patient/p1"}))).technical
+        assert not one(body).technical
 
     def test_a_product_that_could_not_be_read(self) -> None:
         order = BASE | {
@@ -485,6 +573,89 @@ class TestTechnical:
             "codeReference": {"reference": "Device/d1"},
         }
         assert one(order_sign(order), Gathered(failed=frozenset({"Device/d1"}))).technical
+
+    @pytest.mark.parametrize("line", ["2.2", None])
+    @pytest.mark.parametrize(
+        "kind", [{}, {"serviceType": [concept("57", "http://x.example/service-type")]}]
+    )
+    def test_the_order_behind_an_appointment(self, line: str | None, kind: Json) -> None:
+        booked = appointment(basedOn=[{"reference": "ServiceRequest/sr1"}], **kind)
+        body = appointment_book(booked, line=line)
+        asked = one(body, Gathered(failed=frozenset({"ServiceRequest/sr1"})))
+        assert asked.technical
+        assert asked.submission.items[0].service.codes == ()
+        assert not one(body).technical
+        told_itself = appointment_book(booked | {"serviceType": [concept("62323")]}, line=line)
+        asked = one(told_itself, Gathered(failed=frozenset({"ServiceRequest/sr1"})))
+        assert asked.submission.items[0].service.codes == (Code(CPT, "62323"),)
+
+
+class TestMember:
+    """Whose name nobody told is not for that reason nobody's member."""
+
+    @pytest.mark.parametrize(
+        "patient",
+        [
+            None,
+            {"name": None},
+            {"name": [{"text": "Ann Zed"}]},
+            {"name": [{"given": ["Ann"]}]},
+            {"name": [{"family": " "}]},
+        ],
+    )
+    def test_a_number_without_a_family_name(self, patient: Json | None) -> None:
+        body = order_sign()
+        if patient is None:
+            del body["prefetch"]["Patientp1"]
+        else:
+            body["prefetch"]["Patientp1"] |= patient
+        assert foreseen(body).situation is Situation.NEEDS_AUTHORIZATION
+        failed = Gathered(failed=frozenset({"Patient/p1"}))
+        assert foreseen(body, failed).situation is Situation.NEEDS_AUTHORIZATION
+
+    def test_no_number_at_all(self) -> None:
+        body = order_sign()
+        del body["prefetch"]["Patientp1"]
+        del body["prefetch"]["Coveragec1"]["subscriberId"]
+        assert foreseen(body).situation is Situation.MEMBER_NOT_FOUND
+
+
+class TestCoverageEnded:
+    @pytest.mark.parametrize(
+        ("period", "day", "ended"),
+        [
+            ({"end": "2026-11-30"}, "2026-12-01", True),
+            ({"end": "2026-11-30"}, "2026-11-30", False),
+            ({"end": "2026-11-30"}, None, False),
+            ({"end": "2026-11-19"}, "2026-11-19", False),
+            ({"end": "2026-11-19"}, None, True),
+            ({"start": "2026-12-01"}, "2026-12-01", False),
+            ({"start": "2026-12-02"}, "2026-12-01", True),
+            ({"start": "2026-12-01"}, None, True),
+            ({}, "2026-12-01", False),
+        ],
+    )
+    def test_by_the_day_of_service_else_of_the_call(
+        self, period: Json, day: str | None, ended: bool
+    ) -> None:
+        order = without(service_request(), "occurrenceDateTime")
+        order |= {"occurrenceDateTime": day} if day else {}
+        body = order_sign(order)
+        body["prefetch"]["Coveragec1"]["period"] = period
+        assert one(body).coverage_ended is ended
+        assert told(body).coverage.ended is ended
+
+    def test_each_order_by_its_own_day(self) -> None:
+        late = service_request(own="late", occurrenceDateTime="2027-01-12")
+        body = order_sign(service_request(), late)
+        body["prefetch"]["Coveragec1"]["period"] = {"end": "2026-12-31"}
+        assert [each.coverage_ended for each in told(body).asked] == [False, True]
+        assert not told(body).coverage.ended
+
+    def test_a_cancelled_one(self) -> None:
+        body = order_sign()
+        body["prefetch"]["Coveragec1"]["status"] = "cancelled"
+        assert one(body).coverage_ended
 
 
 class TestCarried:
@@ -557,6 +728,27 @@ class TestSeveral:
         assert found.unusable[1].problems[0].expression == "context.draftOrders.entry[1].resource"
         assert {p.severity for p in found.unusable[4].problems} == {"information"}
 
+    @pytest.mark.parametrize("status", ["revoked", "entered-in-error", "completed"])
+    def test_an_order_that_is_over_is_none(self, status: str) -> None:
+        over = service_request("64483", status=status)
+        found = told(order_sign(over, service_request("64484", "sr2")))
+        (asked,) = found.asked
+        assert (asked.reference, asked.companions) == ("ServiceRequest/sr2", ())
+        (unusable,) = found.unusable
+        assert unusable.reference == "ServiceRequest/sr1"
+        assert not unusable.is_invalid
+        assert [problem.code for problem in unusable.problems] == ["informational"]
+
+    @pytest.mark.parametrize("status", ["cancelled", "noshow", "entered-in-error", "fulfilled"])
+    def test_an_appointment_that_is_over_is_none(self, status: str) -> None:
+        found = told(appointment_book(appointment(status=status)))
+        assert found.asked == ()
+        assert not found.unusable[0].is_invalid
+
+    def test_a_visit_that_is_over_is_asked_about_at_its_end(self) -> None:
+        here = encounter(**{"class": {"code": "AMB"}, "status": "finished"})
+        assert one(with_chart(encounter_hook("encounter-discharge"), here))
+
     def test_a_bad_one_nobody_asks_about(self) -> None:
         found = told(order_select(["sr1"], service_request(), {"resourceType": 7}, 7))
         assert len(found.asked) == 1
@@ -606,8 +798,24 @@ class TestDispatch:
         other = task | {"focus": {"reference": "ServiceRequest/other"}}
         silent = one(self.prefetched(order, fulfillmentTasks=[other]))
         assert silent.submission.items[0].service.date_of_service is None
-        dated = self.prefetched(service_request(), fulfillmentTasks=[task])
-        assert one(dated).submission.items[0].service.date_of_service == date(2026, 12, 1)
+        dated = one(self.prefetched(service_request(), fulfillmentTasks=[task]))
+        assert dated.submission.items[0].service.date_of_service == date(2026, 12, 5)
+
+    @pytest.mark.parametrize(
+        ("period", "first", "last"),
+        [
+            ({"start": "2026-12-05"}, date(2026, 12, 5), date(2026, 12, 5)),
+            ({"end": "2026-11-25"}, date(2026, 12, 1), date(2026, 12, 1)),
+        ],
+    )
+    def test_days_are_told_by_one(self, period: Json, first: date, last: date) -> None:
+        task = {
+            "resourceType": "Task",
+            "focus": {"reference": "ServiceRequest/sr1"},
+            "restriction": {"period": period},
+        }
+        item = one(self.prefetched(service_request(), fulfillmentTasks=[task])).submission.items[0]
+        assert (item.service.date_of_service, item.service_end) == (first, last)
 
     def test_orders_that_are_not_at_hand_or_none(self) -> None:
         body = self.prefetched(service_request())
@@ -622,6 +830,7 @@ class TestDispatch:
         ]
         codes = [each.problems[0].code for each in found.unusable]
         assert codes == ["transient", "invalid", "not-found"]
+        assert [each.is_out_of_reach for each in found.unusable] == [True, False, True]
 
     def test_the_others_dispatched_are_companions(self) -> None:
         orders = (service_request("64483"), service_request("64484", "sr2"))

@@ -10,6 +10,7 @@ from tests.unit.crd.answering import (
     LINES,
     REFERENCE,
     UTN,
+    a_foreseen,
     an_answer,
     an_occasion,
     an_order,
@@ -29,7 +30,7 @@ from wiser_fhir.crd.response import (
     Suite,
     no_suite,
     respond,
-    unreadable,
+    unanswered,
     without_coverage,
 )
 from wiser_fhir.errors import Problem
@@ -37,6 +38,7 @@ from wiser_fhir.fhir.codes import COVERAGE_INFORMATION, Line
 from wiser_fhir.priorauth.foresee import Situation
 
 S = Situation
+SUPPORTING = tuple(hook for hook in HOOKS if hook not in PRIMARY_HOOKS)
 
 
 def _respond(
@@ -163,7 +165,7 @@ def test_orders_that_call_for_the_same_card_get_one_that_names_them() -> None:
     (card,) = _respond(*answers, other).body["cards"]
     about = [r["reference"] for r in card["extension"]["davinci-crd.associated-resource"]]
     assert about == ["ServiceRequest/order-1", "ServiceRequest/order-2"]
-    assert "(CPT 64483)." in card["detail"]
+    assert "(CPT 64483), id order-1; " in card["detail"]
 
 
 def test_a_shortened_order_keeps_the_answer_it_got() -> None:
@@ -214,9 +216,10 @@ def test_an_order_that_cannot_be_read_is_told_of_beside_the_answers_to_the_other
         an_occasion(),
         configuration=Configuration(),
         catalogue=catalogue(),
-        unreadable=unreadable([lost]),
+        unanswered=unanswered([lost]),
     )
     (card,) = found.body["cards"]
+    assert card["summary"] == "One of the orders could not be read and has no answer"
     assert card["detail"] == (
         "What was sent of it is not valid FHIR R4: &lt;b&gt;'x'&lt;/b&gt; is no code"
         "\n\nThis is about: ServiceRequest/lost."
@@ -225,9 +228,45 @@ def test_an_order_that_cannot_be_read_is_told_of_beside_the_answers_to_the_other
 
 
 def test_an_order_without_a_name_is_told_of_all_the_same() -> None:
-    (card,) = unreadable([Unusable(None, (Problem("error", "structure", "No id.", None),))])
+    (card,) = unanswered([Unusable(None, (Problem("error", "structure", "No id.", None),))])
     assert card.about == ()
     assert "No id\\." in card.detail
+
+
+PLACE = "context.draftOrders.entry[0].resource"
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "summary", "detail"),
+    [
+        ("invalid", "about another patient", "could not be used", "Why: about another patient"),
+        ("transient", "not in time", "could not be had", "is not known: not in time."),
+        ("not-found", "not to be had", "could not be had", "is not known: not to be had."),
+    ],
+)
+@pytest.mark.parametrize(
+    ("reference", "what"),
+    [
+        ("ServiceRequest/1", "One of the orders"),
+        ("Encounter/1", "The encounter"),
+        ("Appointment/1", "One of the appointments"),
+        (None, "One of the orders"),
+    ],
+)
+def test_what_breaks_no_rule_of_fhir_is_not_said_to(
+    reference: str | None, what: str, code: str, text: str, summary: str, detail: str
+) -> None:
+    problem = Problem("error", code, f"{PLACE}: {text}", PLACE)
+    (card,) = unanswered([Unusable(reference, (problem,))])
+    assert card.summary == f"{what} {summary} and has no answer"
+    assert detail in card.detail
+    assert "FHIR" not in card.detail
+    assert "draftOrders" not in card.detail
+
+
+def test_what_is_not_to_be_done_needs_no_answer() -> None:
+    problem = Problem("information", "informational", "not to be done", PLACE)
+    assert unanswered([Unusable("ServiceRequest/1", (problem,))]) == ()
 
 
 @pytest.mark.parametrize(("line", "system"), [("2.2", CARD_TOPICS), ("2.0", CRD_CODES)])
@@ -237,7 +276,7 @@ def test_without_a_coverage_there_is_a_card_and_no_action(
 ) -> None:
     found = without_coverage(cause, line, configuration=Configuration(), new_uuid=numbered())
     (card,) = found.body["cards"]
-    assert (card["indicator"], card["source"]["topic"]["code"]) == ("info", "insurance")
+    assert (card["indicator"], card["source"]["topic"]["code"]) == ("info", "coverage-info")
     assert card["source"]["topic"]["system"] == system
     assert card["detail"]
     assert "extension" not in card
@@ -245,9 +284,43 @@ def test_without_a_coverage_there_is_a_card_and_no_action(
     assert len(found.cards) == 1
 
 
-def test_without_a_coverage_and_without_that_kind_of_card_the_answer_is_empty() -> None:
+def test_that_there_is_no_coverage_is_said_to_who_wants_no_update_of_it() -> None:
     found = without_coverage("none", "2.2", configuration=Configuration.read({"insurance": False}))
-    assert found.body == {"cards": [], "systemActions": []}
+    assert len(found.body["cards"]) == 1
+    off = Configuration.read({"coverage-info": False})
+    assert without_coverage("none", "2.2", configuration=off).body["cards"] == []
+
+
+@pytest.mark.parametrize("hook", SUPPORTING)
+@pytest.mark.parametrize("line", LINES)
+@pytest.mark.parametrize("situation", list(S))
+def test_a_supporting_hook_strips_no_documents_from_an_answer_that_stands(
+    situation: Situation, line: Line, hook: Hook
+) -> None:
+    form = a_foreseen(situation)
+    old = the_extension(an_answer(form, line, "order-sign"), line)
+    order = an_order(extension=[old])
+    again = an_answer(form, line, hook, order, old, new_id=lambda: "later")
+    assert _respond(again, line=line, hook=hook).body["systemActions"] == []
+    other = S.EXEMPT if situation is not S.EXEMPT else S.NOT_WISER
+    changed = an_answer(other, line, hook, order, old)
+    assert len(_respond(changed, line=line, hook=hook).actions) == 1
+
+
+def test_an_answer_without_documents_gets_them_on_a_primary_hook() -> None:
+    old = the_extension(an_answer(S.NEEDS_AUTHORIZATION, hook="order-select"))
+    answer = an_answer(S.NEEDS_AUTHORIZATION, order=an_order(extension=[old]), carried=old)
+    (action,) = _respond(answer).actions
+    (information,) = action.resource["extension"]
+    assert parts(information, "questionnaire")
+
+
+def test_two_orders_of_one_code_are_told_apart() -> None:
+    orders = [_long_order(1), an_order(2), an_order(3, occurrenceDateTime="2026-12-16")]
+    answers = [an_answer(S.NEEDS_AUTHORIZATION, order=order) for order in orders]
+    cards = _respond(*answers).body["cards"]
+    limits = next(card for card in cards if card["source"]["topic"]["code"] == "limits")
+    assert limits["detail"].endswith("(CPT 64483) on 2026-12-01.")
 
 
 def test_every_switch_can_be_off_at_once() -> None:

@@ -50,6 +50,7 @@ def foreseen(
     on: date = ON,
     excluded: bool = False,
     coverage_ended: bool = False,
+    of_procedure: bool = True,
     **changes: Any,
 ) -> Foreseen:
     """What the usual request, so bent, comes to."""
@@ -62,4 +63,5 @@ def foreseen(
         on=on,
         excluded=excluded,
         coverage_ended=coverage_ended,
+        of_procedure=of_procedure,
     )

@@ -56,8 +56,11 @@ from wiser_fhir.priorauth.registry import (
     RegistryFile,
     Span,
 )
+from wiser_fhir.priorauth.rules import is_npi
 
 SNOMED = "http://snomed.info/sct"
+LOINC = "http://loinc.org"
+RXNORM = "http://www.nlm.nih.gov/research/umls/rxnorm"
 ELSEWHERE = EVERYWHERE - {"TX"}
 NOWHERE = Site(SiteKind.PLACE_OF_SERVICE, "21")
 
@@ -107,7 +110,12 @@ INELIGIBLE = registry(providers=(ProviderRecord(npi=NPI, status="ineligible"),))
 CERTAIN: dict[str, tuple[Situation, dict[str, Any]]] = {
     "exempt": (Situation.EXEMPT, {"registry": exempting(NPI)}),
     "another code": (Situation.NOT_WISER, {"items": (line("99213"),)}),
-    "no procedure code": (Situation.NOT_WISER, {"items": (line("1", system=SNOMED),)}),
+    "a test": (Situation.NOT_WISER, {"items": (line("2085-9", system=LOINC),)}),
+    "a drug": (Situation.NOT_WISER, {"items": (line("161", system=RXNORM),)}),
+    "a thing": (
+        Situation.NOT_WISER,
+        {"items": (line("1", system=SNOMED),), "of_procedure": False},
+    ),
     "a code before its day": (
         Situation.NOT_WISER,
         {"items": (line("C8007", day=date(2026, 4, 5), system=HCPCS),)},
@@ -340,6 +348,12 @@ def test_an_add_on_alone(beside: tuple[RequestedItem, ...]) -> None:
     assert found.missing == (Missing.SITE, Missing.PRIMARY)
 
 
+def test_an_add_on_s_primary_with_a_place_that_is_none_lends_it_nothing() -> None:
+    odd = line("64483", site=Site(SiteKind.BILL_TYPE, "1"))
+    found = foreseen(items=(line("64484", site=None), odd))
+    assert (found.situation, found.missing) == (Situation.MISSING, (Missing.SITE,))
+
+
 def test_a_primary_does_not_care_what_is_ordered_beside_it() -> None:
     for beside in (line("29877", state="CA"), line("99213"), line("64484", state=None)):
         assert foreseen(items=(line("64483"), beside)) == foreseen()
@@ -358,6 +372,135 @@ def test_a_code_of_the_model_does_not_become_one_that_follows() -> None:
     assert (found.situation, found.missing) == (Situation.MISSING, (Missing.DIAGNOSIS,))
 
 
+# Codes that nobody can read as a procedure
+
+UNREADABLE: dict[str, tuple[Code, ...]] = {
+    "no system": (Code("", "64483"),),
+    "too short": (Code(CPT, "6448"),),
+    "words": (Code(CPT, "epidural"),),
+    "letters": (Code(HCPCS, "ABCDE"),),
+    "small letters": (Code(HCPCS, "c8007"),),
+    "a system of one's own": (Code("urn:oid:1.2.3", "ESI"),),
+    "a clinical code": (Code(SNOMED, "1"),),
+    "several": (Code(SNOMED, "1"), Code(CPT, "6448")),
+    "one that follows": (Code("", "99152"),),
+    "a test without its code": (Code(LOINC, ""),),
+}
+
+
+@pytest.mark.parametrize("name", UNREADABLE)
+def test_a_code_that_nobody_can_read_may_be_the_model_s(name: str) -> None:
+    item = line("64483")
+    asked = replace(item, service=replace(item.service, codes=UNREADABLE[name]))
+    found = foreseen(items=(asked, line("64483")))
+    assert (found.situation, found.missing) == (Situation.MISSING, (Missing.CODE,))
+    of_a_thing = foreseen(items=(asked,), of_procedure=False)
+    assert of_a_thing.situation is Situation.NOT_WISER
+
+
+@pytest.mark.parametrize(
+    ("codes", "situation"),
+    [
+        ((Code(SNOMED, "1"), Code(CPT, "99213")), Situation.NOT_WISER),
+        ((Code(CPT, "6448"), Code(CPT, "64483")), Situation.NEEDS_AUTHORIZATION),
+        ((Code("", "64484"), Code(HCPCS, "64483")), Situation.NEEDS_AUTHORIZATION),
+        ((Code(CPT, "6448"), Code(LOINC, "2085-9")), Situation.NOT_WISER),
+    ],
+)
+def test_one_code_that_can_be_read_decides(codes: tuple[Code, ...], situation: Situation) -> None:
+    item = line("64483")
+    asked = replace(item, service=replace(item.service, codes=codes))
+    assert foreseen(items=(asked,)).situation is situation
+
+
+@pytest.mark.parametrize(
+    ("changes", "situation"),
+    [
+        ({"excluded": True}, Situation.EXCLUDED),
+        ({"items": (line("1", system=SNOMED, state="CA"),)}, Situation.STATE_OUTSIDE),
+        ({"items": (line("1", system=SNOMED, site=NOWHERE),)}, Situation.SITE_OUTSIDE),
+        ({"items": (line("1", system=SNOMED, day=date(2026, 1, 14)),)}, Situation.DATE_OUTSIDE),
+        ({"coverage": CoverageKind.RAILROAD}, Situation.RAILROAD),
+    ],
+)
+def test_what_is_certain_whatever_the_code(changes: dict[str, Any], situation: Situation) -> None:
+    asked = {"items": (line("1", system=SNOMED),)} | changes
+    assert foreseen(**asked).situation is situation
+
+
+def test_another_participant_is_not_named_for_a_code_nobody_can_read() -> None:
+    found = foreseen(items=(line("1", system=SNOMED, state="TX"),), served=ELSEWHERE)
+    assert (found.situation, found.missing) == (Situation.MISSING, (Missing.CODE,))
+
+
+def test_a_thing_without_any_code_lacks_it() -> None:
+    bare = RequestedItem(1, RequestedService((), None, None, None))
+    found = foreseen(items=(bare,), of_procedure=False)
+    assert (found.situation, found.missing) == (Situation.MISSING, (Missing.CODE,))
+
+
+# Several who perform or bill
+
+SECOND, THIRD = "1999000015", "1999000023"
+BOTH = (practitioner(), practitioner(npi=SECOND))
+
+
+@pytest.mark.parametrize(
+    ("parties", "records", "situation", "missing"),
+    [
+        (BOTH, exempting(), Situation.NEEDS_AUTHORIZATION, ()),
+        (BOTH, exempting(NPI, SECOND), Situation.EXEMPT, ()),
+        (BOTH, exempting(NPI), Situation.MISSING, (Missing.PERFORMER,)),
+        (BOTH, exempting(SECOND), Situation.MISSING, (Missing.PERFORMER,)),
+        ((BOTH[0], BOTH[0]), exempting(NPI), Situation.EXEMPT, ()),
+        ((BOTH[0], practitioner(npi=None)), exempting(NPI), Situation.EXEMPT, ()),
+        ((practitioner(npi=None), BOTH[0]), exempting(), Situation.MISSING, (Missing.PERFORMER,)),
+        (
+            BOTH,
+            registry(providers=(ProviderRecord(npi=SECOND, status="ineligible"),)),
+            Situation.MISSING,
+            (Missing.PERFORMER,),
+        ),
+    ],
+)
+def test_several_performers_are_alternatives(
+    parties: tuple[Party, ...],
+    records: InMemoryRegistry,
+    situation: Situation,
+    missing: tuple[Missing, ...],
+) -> None:
+    found = foreseen(parties=parties, registry=records)
+    assert (found.situation, found.missing) == (situation, missing)
+
+
+def test_so_are_several_facilities_where_they_bill() -> None:
+    parties = (practitioner(), facility(), facility(npi=THIRD))
+    asked: dict[str, Any] = {"items": (line("64483", site=SURGERY_CENTER),), "parties": parties}
+    found = foreseen(**asked, registry=exempting(FACILITY_NPI))
+    assert (found.situation, found.missing) == (Situation.MISSING, (Missing.PERFORMER,))
+    both = foreseen(**asked, registry=exempting(FACILITY_NPI, THIRD))
+    assert both.situation is Situation.EXEMPT
+
+
+def test_what_holds_whoever_performs_is_said() -> None:
+    texan: dict[str, Any] = {"items": (line("64483", state="TX"),), "parties": BOTH}
+    told = exempting(NPI)
+    assert foreseen(**texan, registry=told, excluded=True).situation is Situation.EXCLUDED
+    elsewhere = foreseen(**texan, registry=told, served=ELSEWHERE)
+    assert elsewhere.situation is Situation.OTHER_MODEL_STATE
+
+
+def test_of_a_crowd_nobody_is_known() -> None:
+    numbers = [npi for n in range(1000, 1400) if is_npi(npi := f"199900{n}")][:21]
+    crowd = tuple(practitioner(npi=npi) for npi in numbers)
+    everybody = exempting(*numbers)
+    assert foreseen(parties=crowd[:20], registry=everybody).situation is Situation.EXEMPT
+    found = foreseen(parties=crowd, registry=everybody)
+    assert (found.situation, found.missing) == (Situation.MISSING, (Missing.PERFORMER,))
+    other = foreseen(parties=crowd, registry=everybody, items=(line("99213"),))
+    assert other.situation is Situation.NOT_WISER
+
+
 # Several codings
 
 
@@ -371,7 +514,8 @@ def test_a_code_of_the_model_does_not_become_one_that_follows() -> None:
         (("99213", "61867"), Situation.DELAYED, ()),
         (("64483", "99213"), Situation.MISSING, (Missing.CODE,)),
         (("64483", "29877"), Situation.MISSING, (Missing.CODE,)),
-        (("64483", "64484"), Situation.MISSING, (Missing.CODE, Missing.PRIMARY)),
+        (("64483", "64484"), Situation.NEEDS_AUTHORIZATION, ()),
+        (("64484", "64479"), Situation.MISSING, (Missing.CODE, Missing.PRIMARY)),
         (("64483", "61867"), Situation.MISSING, (Missing.CODE,)),
     ],
 )

@@ -1,15 +1,18 @@
 """What an order comes to where there are cases already: satisfied, pended, non-affirmed, or new."""
 
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from tests.unit.priorauth.foreseeing import a_standing, foreseen
+from tests.unit.priorauth.foreseeing import UTN, a_standing, foreseen
 from tests.unit.priorauth.wiser_requests import (
     FACILITY_NPI,
     NPI,
+    ON,
+    OUTPATIENT,
     SURGERY_CENTER,
     facility,
     line,
@@ -17,7 +20,7 @@ from tests.unit.priorauth.wiser_requests import (
 )
 from wiser_fhir.coverage.requested import CPT, Code
 from wiser_fhir.priorauth.foresee import Missing, Situation
-from wiser_fhir.priorauth.models import CaseStatus, ItemStatus, PartyRole
+from wiser_fhir.priorauth.models import CaseStatus, ItemStatus, PartyRole, RequestedItem
 from wiser_fhir.priorauth.registry import Defaults, ExemptionRecord, InMemoryRegistry, RegistryFile
 from wiser_fhir.priorauth.standing import Standing
 
@@ -84,9 +87,134 @@ def test_a_live_number_without_a_day_to_hold_it_against() -> None:
     assert beside.situation is Situation.MISSING
 
 
-def test_what_else_is_missing_does_not_take_an_affirmation_back() -> None:
-    bare = line("64483", site=None, state=None)
-    assert foreseen(AFFIRMED, items=(bare,), parties=()).situation is Situation.SATISFIED
+@pytest.mark.parametrize(
+    ("changes", "missing"),
+    [
+        ({"items": (line("64483", site=None),)}, (Missing.SITE,)),
+        ({"items": (line("64483", state=None),)}, (Missing.STATE,)),
+        (
+            {"items": (line("64483", site=None, state=None, day=None),)},
+            (Missing.SITE, Missing.DATE, Missing.STATE),
+        ),
+        ({"parties": (practitioner(), replace(REQUESTER, npi="1"))}, (Missing.PERFORMER,)),
+    ],
+)
+def test_an_affirmation_satisfies_only_what_is_told_in_full(
+    changes: dict[str, Any], missing: tuple[Missing, ...]
+) -> None:
+    found = foreseen(AFFIRMED, **changes)
+    assert (found.situation, found.missing) == (Situation.MISSING, missing)
+    assert found.standing == AFFIRMED
+
+
+@pytest.mark.parametrize("case", [AFFIRMED, PENDED, NON_AFFIRMED])
+def test_without_who_performs_nobody_can_say_whose_a_case_is(case: Standing) -> None:
+    for parties in ((), (REQUESTER,), (practitioner(npi=None),)):
+        found = foreseen(case, parties=parties, registry=InMemoryRegistry())
+        assert (found.situation, found.missing) == (Situation.MISSING, (Missing.PERFORMER,))
+        assert found.standing is None
+
+
+@pytest.mark.parametrize(
+    ("case", "situation"),
+    [
+        (AFFIRMED, Situation.SATISFIED),
+        (PENDED, Situation.PENDED),
+        (NON_AFFIRMED, Situation.NON_AFFIRMED),
+    ],
+)
+def test_a_case_for_another_state_is_about_something_else(
+    case: Standing, situation: Situation
+) -> None:
+    assert foreseen(replace(case, state="NJ")).situation is situation
+    assert foreseen(replace(case, state=None)).situation is situation
+    elsewhere = foreseen(replace(case, state="OH"))
+    assert (elsewhere.situation, elsewhere.detail) == (NEW, "")
+
+
+OFFICE_ITEM, HOSPITAL_ITEM = line("64483"), line("64483", site=OUTPATIENT)
+
+
+@pytest.mark.parametrize("status", [CaseStatus.AFFIRMED, CaseStatus.NON_AFFIRMED])
+@pytest.mark.parametrize(
+    ("utn", "item", "is_the_same"),
+    [
+        ("ZZB00000000001", OFFICE_ITEM, True),
+        ("ZZA00000000001", OFFICE_ITEM, False),
+        ("ZZB00000000001", HOSPITAL_ITEM, False),
+        ("ZZA00000000001", HOSPITAL_ITEM, True),
+        ("ZZH00000000001", OFFICE_ITEM, True),
+        ("12A4567", OFFICE_ITEM, True),
+    ],
+)
+def test_a_number_is_for_its_part_of_medicare(
+    status: CaseStatus, utn: str, item: RequestedItem, *, is_the_same: bool
+) -> None:
+    case = a_standing(status, utn=utn, npis=(NPI, FACILITY_NPI))
+    found = foreseen(case, items=(item,), parties=(practitioner(), facility()))
+    assert (found.standing == case) == is_the_same
+    assert (found.situation is NEW) != is_the_same
+
+
+def test_days_after_the_last_are_not_covered() -> None:
+    to_the_end = line("64483", service_end=date(2026, 8, 28))
+    assert foreseen(AFFIRMED, items=(to_the_end,)).situation is Situation.SATISFIED
+    beyond = line("64483", service_end=date(2026, 8, 29))
+    found = foreseen(AFFIRMED, items=(beyond,))
+    assert (found.situation, found.standing) == (NEW, None)
+    assert found.detail == (
+        f"Number {UTN} covers services until 2026-08-28; this one ends on 2026-08-29."
+    )
+    longer = a_standing(number=2, valid_until=date(2026, 9, 30))
+    assert foreseen(longer, AFFIRMED, items=(beyond,)).standing == longer
+    assert foreseen(AFFIRMED, PENDED, items=(beyond,)).situation is Situation.PENDED
+
+
+def of_units(units: str | None) -> RequestedItem:
+    item = line("64483")
+    quantity = Decimal(units) if units else None
+    return replace(item, service=replace(item.service, quantity=quantity))
+
+
+@pytest.mark.parametrize(
+    ("affirmed", "asked", "situation"),
+    [
+        (("2",), "2", Situation.SATISFIED),
+        (("2.0",), "1", Situation.SATISFIED),
+        (("2",), "2.5", NEW),
+        (("1", "1"), "2", Situation.SATISFIED),
+        (("1", "1"), "3", NEW),
+        (("1", None), "9", Situation.SATISFIED),
+        ((None,), "9", Situation.SATISFIED),
+        (("1",), None, Situation.SATISFIED),
+    ],
+)
+def test_no_more_units_than_are_affirmed(
+    affirmed: tuple[str | None, ...], asked: str | None, situation: Situation
+) -> None:
+    case = a_standing(
+        CaseStatus.AFFIRMED,
+        *("64483" for _ in affirmed),
+        quantities=tuple(Decimal(each) if each else None for each in affirmed),
+    )
+    assert foreseen(case, items=(of_units(asked),)).situation is situation
+
+
+def test_units_that_are_too_many_are_told() -> None:
+    codes = (("64483", ItemStatus.AFFIRMED), ("77003", ItemStatus.NOT_APPLICABLE))
+    case = replace(AFFIRMED, codes=codes, quantities=(Decimal("10.0"), Decimal(1)))
+    found = foreseen(case, items=(of_units("20"),))
+    assert (found.situation, found.standing) == (NEW, None)
+    assert found.detail == f"Number {UTN} covers 10 units of 64483; this order is for 20."
+
+
+def test_a_day_that_has_passed_cannot_be_asked_for_any_more() -> None:
+    gone = foreseen(items=(line("64483", day=ON - timedelta(days=1)),))
+    assert gone.situation is NEW
+    assert "reviewed before it is paid" in gone.detail
+    assert foreseen(items=(line("64483", day=ON),)).detail == ""
+    covered = a_standing(valid_from=date(2026, 4, 1))
+    assert foreseen(covered, items=(line("64483", day=date(2026, 4, 30)),)).detail == ""
 
 
 def test_a_certain_no_wins_over_cases() -> None:
@@ -112,9 +240,6 @@ def test_of_several_affirmations_the_latest_received_is_named() -> None:
     ("parties", "npis", "situation"),
     [
         ((practitioner(),), (), Situation.SATISFIED),
-        ((), (OTHER_NPI,), Situation.SATISFIED),
-        ((REQUESTER,), (NPI,), Situation.SATISFIED),
-        ((REQUESTER,), (OTHER_NPI,), Situation.MISSING),
         ((practitioner(npi=OTHER_NPI), REQUESTER), (NPI,), NEW),
         ((practitioner(), facility()), (OTHER_NPI, NPI), Situation.SATISFIED),
     ],
@@ -148,15 +273,45 @@ def test_an_add_on_that_is_affirmed_stands_alone() -> None:
     assert foreseen(WITH_ADD_ON, items=(line("64484"),)).situation is Situation.SATISFIED
     primary_only = foreseen(AFFIRMED, items=(line("64484"),))
     assert primary_only.situation is Situation.ADD_ON_ALONE
+    apart = a_standing(CaseStatus.AFFIRMED, "64484", number=2)
+    assert foreseen(AFFIRMED, apart, items=(line("64484"),)).situation is Situation.SATISFIED
+
+
+@pytest.mark.parametrize(
+    "codes",
+    [
+        (("64484", ItemStatus.AFFIRMED),),
+        (("64484", ItemStatus.AFFIRMED), ("64483", ItemStatus.NON_AFFIRMED)),
+    ],
+)
+def test_an_add_on_is_worth_nothing_without_its_primary(
+    codes: tuple[tuple[str, ItemStatus], ...],
+) -> None:
+    case = a_standing(CaseStatus.PARTIALLY_AFFIRMED, codes=codes)
+    assert foreseen(case, items=(line("64484"),)).situation is Situation.ADD_ON_ALONE
+    beside = foreseen(case, items=(line("64484"), line("64483")))
+    assert (beside.situation, beside.standing) == (NEW, None)
+    assert "no code that it is an add-on to" in beside.detail
 
 
 def test_a_request_in_review_is_pended_and_the_latest_named() -> None:
-    later = a_standing(CaseStatus.IN_REVIEW, "62321", number=2)
+    later = a_standing(CaseStatus.IN_REVIEW, "62321", "64483", number=2)
     found = foreseen(later, PENDED)
     assert (found.situation, found.standing) == (Situation.PENDED, later)
-    assert foreseen(later, PENDED, items=(line("64484"),)).situation is Situation.PENDED
     bare = (line("64483", day=None, site=None),)
     assert foreseen(PENDED, items=bare).situation is Situation.PENDED
+
+
+def test_another_code_of_a_service_in_review_has_to_wait() -> None:
+    found = foreseen(PENDED, items=(line("62321"),))
+    assert (found.situation, found.standing) == (NEW, None)
+    assert "has to wait for its decision" in found.detail
+    before = a_standing(CaseStatus.NON_AFFIRMED, "62321")
+    again = foreseen(PENDED, before, items=(line("62321"),))
+    assert (again.situation, again.detail) == (Situation.NON_AFFIRMED, found.detail)
+    assert foreseen(PENDED, items=(line("64484"),)).situation is Situation.ADD_ON_ALONE
+    given_up = replace(PENDED, codes=(("64483", ItemStatus.CANCELLED),))
+    assert foreseen(given_up).situation is NEW
 
 
 @pytest.mark.parametrize(

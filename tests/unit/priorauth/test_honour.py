@@ -162,7 +162,6 @@ def test_an_authorization_that_was_there_is_no_reason_to_take_none() -> None:
         (request(items=(line("64483", site=SURGERY_CENTER),)), {}, "the place of service is"),
         (request(parties=(facility(),)), {}, "the provider is another"),
         (request(diagnoses=("M54.12",)), {}, "the diagnosis is another"),
-        (request(), {"mbi": "9XX9XX9XX94"}, "the beneficiary is another"),
         (request(), {"expires_on": date(2026, 5, 3)}, "that held until 2026-05-03"),
         (request(), {"rules": "2026-01-05"}, "the rules of 2026-01-15 are in force now"),
     ],
@@ -225,6 +224,12 @@ def test_each_assertion_is_kept_and_a_remark_said_once() -> None:
     found = honouring(a_case(), ASKED, both, CATALOGUE)
     assert found.assertions == ("cai-1", "cai-1", "cai-2")
     assert len(found.remarks) == 1
+
+
+def test_an_answer_about_another_beneficiary_is_none() -> None:
+    theirs = an_assertion(Situation.EXEMPT, id="cai-2", mbi="9XX9XX9XX94")
+    found = honouring(a_case(), ASKED, [theirs, an_assertion(Situation.MISSING)], CATALOGUE)
+    assert (found.assertions, found.remarks) == (("cai-1",), ())
 
 
 def test_the_facts_of_a_line() -> None:

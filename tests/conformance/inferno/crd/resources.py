@@ -129,13 +129,13 @@ class Chart:
         }
 
     def encounter(self, status: str) -> Json:
-        """A visit to the clinic."""
+        """A visit to the clinic. A procedure code is what it can be answered for."""
         return {
             "resourceType": "Encounter",
             "id": f"encounter-{status}",
             "status": status,
             "class": {"system": ACT_CODE, "code": "AMB"},
-            "type": [concept("http://snomed.info/sct", "185349003")],
+            "type": [concept("http://snomed.info/sct", "185349003"), procedure("99213")],
             "subject": {"reference": f"Patient/{self.patient_id}"},
             "participant": [{"individual": {"reference": "Practitioner/practitioner"}}],
             "period": {"start": "2026-05-06T09:30:00-05:00"},
