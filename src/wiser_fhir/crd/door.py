@@ -22,7 +22,6 @@ from wiser_fhir.crd.coverage_information import assertion_id
 from wiser_fhir.crd.gather import Gathered, gather
 from wiser_fhir.crd.hook_request import HookRequest, read_hook_request, read_line
 from wiser_fhir.crd.orders import Ask, FocalCoverage, NoCoverage, Unusable, asks, focal_coverage
-from wiser_fhir.crd.qualifiers import is_procedure
 from wiser_fhir.crd.record import Invocation, answered_call, assertion_record, refused_call
 from wiser_fhir.crd.response import (
     Answered,
@@ -41,6 +40,7 @@ from wiser_fhir.priorauth.foresee import Foreseen, after_failed_fetch, foresee
 from wiser_fhir.priorauth.ledger import AssertionRecord, Feedback, Ledger
 from wiser_fhir.priorauth.models import ItemRole, Submission
 from wiser_fhir.priorauth.numbers import time_ordered_uuid
+from wiser_fhir.priorauth.outlook import is_procedure
 from wiser_fhir.priorauth.registry import Registry
 from wiser_fhir.priorauth.standing import Standing, standing
 from wiser_fhir.web.errors import STATUS

@@ -19,20 +19,15 @@ from wiser_fhir.priorauth.models import (
     SiteKind,
     Submission,
 )
+from wiser_fhir.priorauth.outlook import is_procedure
 from wiser_fhir.priorauth.rules import is_npi, site_of_service
 
 CODE_SETS = {CPT: "CPT", HCPCS: "HCPCS"}
 
-_PROCEDURE_CODE = re.compile("[0-9A-Z][0-9]{3}[0-9A-Z]")
 _MODIFIER = re.compile("[0-9A-Z]{2}")
 _SITE_CODE = re.compile("[0-9A-Za-z]{1,4}")
 _DIAGNOSIS = re.compile(r"[A-Z][0-9][0-9A-Z](\.?[0-9A-Z]{1,4})?")
 _PLACES = {SiteKind.BILL_TYPE: "type of bill", SiteKind.PLACE_OF_SERVICE: "place of service"}
-
-
-def is_procedure(code: Code) -> bool:
-    """Whether a coding is, by its looks, a procedure code that a claim could carry."""
-    return code.system in CODE_SETS and _PROCEDURE_CODE.fullmatch(code.code) is not None
 
 
 def held_codes(
