@@ -144,6 +144,8 @@ def _whoever(outlook: Outlook) -> Foreseen:
     certain = [each for each in seen if each.situation not in (*TAKEN, *_OF_WHO_BILLS)]
     if certain:
         return certain[0]
+    if outlook.excluded:
+        return outlook.left_out()
     missing = in_order({Missing.PERFORMER, *(fact for each in seen for fact in each.missing)})
     return replace(
         first, situation=Situation.MISSING, missing=missing, detail=unsaid(missing), standing=None

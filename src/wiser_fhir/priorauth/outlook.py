@@ -78,14 +78,18 @@ class Outlook:
         """Whatever is ordered."""
         return self._is(Situation.COVERAGE_ENDED, "Medicare coverage has ended.")
 
+    def left_out(self) -> Foreseen:
+        """An inpatient's or an emergency's, whoever performs it."""
+        detail = "Services to inpatients and in emergencies are not part of the model."
+        return self._is(Situation.EXCLUDED, detail)
+
     def foreseen(self) -> Foreseen:
         """What holds for certain; else how the cases stand; else what is lacking, if anything."""
         result = through_gates(self._of_performers(), self._gates())
         if isinstance(result, Dismissal) and not self._leaves_open(result):
             return self._dismissed(result)
         if self.excluded:
-            detail = "Services to inpatients and in emergencies are not part of the model."
-            return self._is(Situation.EXCLUDED, detail)
+            return self.left_out()
         if isinstance(result, Dismissal):
             return self._lacks(Situation.MISSING, {Missing.CODE})
         return self._taken(result.rules)

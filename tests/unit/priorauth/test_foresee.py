@@ -490,6 +490,13 @@ def test_what_holds_whoever_performs_is_said() -> None:
     assert elsewhere.situation is Situation.OTHER_MODEL_STATE
 
 
+def test_an_inpatient_s_is_left_out_also_where_those_who_may_perform_differ() -> None:
+    barred = {SECOND: ProviderRecord(npi=SECOND, status="ineligible")}
+    told = replace(exempting(NPI), providers=barred)
+    assert foreseen(parties=BOTH, registry=told, excluded=True).situation is Situation.EXCLUDED
+    assert foreseen(parties=BOTH, registry=told).situation is Situation.MISSING
+
+
 def test_of_a_crowd_nobody_is_known() -> None:
     numbers = [npi for n in range(1000, 1400) if is_npi(npi := f"199900{n}")][:21]
     crowd = tuple(practitioner(npi=npi) for npi in numbers)
