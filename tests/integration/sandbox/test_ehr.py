@@ -83,7 +83,7 @@ async def events(engine: AsyncEngine, action: str) -> list[Any]:
     query = """
         select c.name, a.detail from audit_event a
         join client c on c.id = a.client_id and c.organization_id = a.organization_id
-        where action = :action and outcome = 'done'
+        where action = :action and outcome = 'done' order by a.id
     """
     async with engine.connect() as db:
         return [tuple(row) for row in await db.execute(text(query), {"action": action})]
