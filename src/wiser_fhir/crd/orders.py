@@ -32,9 +32,8 @@ MOST_COMPANIONS = 40
 """Other orders of the same call that a line is looked at beside."""
 
 
-_OUT_OF_REACH = frozenset({"not-found", "transient"})
 # Problems of what is not at hand, is over, or asks that something be not done.
-_NO_FAULT = frozenset({"informational", *_OUT_OF_REACH})
+_NO_FAULT = frozenset({"informational", "not-found", "transient"})
 # Of orders and appointments. A visit that is finished is asked about when the patient leaves.
 _OVER = frozenset(
     {"cancelled", "completed", "entered-in-error", "fulfilled", "noshow", "revoked", "stopped"}
@@ -75,11 +74,6 @@ class Unusable:
     def is_invalid(self) -> bool:
         """Whether the fault is in what was sent. What could not be had is nobody's fault."""
         return any(problem.code not in _NO_FAULT for problem in self.problems)
-
-    @property
-    def is_out_of_reach(self) -> bool:
-        """Whether it was asked about by a name that leads to nothing at hand."""
-        return any(problem.code in _OUT_OF_REACH for problem in self.problems)
 
 
 @dataclass(frozen=True, slots=True)

@@ -830,7 +830,7 @@ class TestDispatch:
         ]
         codes = [each.problems[0].code for each in found.unusable]
         assert codes == ["transient", "invalid", "not-found"]
-        assert [each.is_out_of_reach for each in found.unusable] == [True, False, True]
+        assert [each.is_invalid for each in found.unusable] == [False, True, False]
 
     def test_the_others_dispatched_are_companions(self) -> None:
         orders = (service_request("64483"), service_request("64484", "sr2"))
