@@ -8,7 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
 
-from wiser_fhir.coverage.canonical import questionnaire_urls
+from wiser_fhir.coverage.canonical import questionnaire_urls, service_of
 from wiser_fhir.coverage.frozen import repeated
 from wiser_fhir.coverage.loading import CatalogueError, first_day, read, short
 from wiser_fhir.coverage.models import ServiceRules
@@ -129,7 +129,7 @@ class Catalogue:
 
     def form(self, questionnaire: str, version: str, on: date) -> ServiceRules | None:
         """The rule file of a form that still counts on a day, by its canonical and version."""
-        slug = questionnaire.rpartition("/")[2]
+        slug = service_of(questionnaire)
         rules = self.version(slug, version) if questionnaire in questionnaire_urls(slug) else None
         return rules if rules is not None and self._form_counts(rules, on) else None
 
@@ -193,6 +193,7 @@ def _foreign_names(
             *rules.sources,
             *(key for question in rules.questions for key in question.source),
             *(key for code in rules.clinical_codes for key in code.source),
+            *(key for codes in rules.chart_codes for key in codes.source),
         }
         for key in sorted(cited - sources.keys()):
             yield f"{name}: no such source: {key}"

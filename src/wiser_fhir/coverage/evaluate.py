@@ -27,6 +27,8 @@ from wiser_fhir.coverage.questions import (
 
 Value = bool | int | Decimal | str | date | tuple[str, ...]
 
+_MOST_DIGITS = 30
+
 
 class Outcome(StrEnum):
     """How one asked question stands."""
@@ -64,7 +66,7 @@ def evaluate(rules: ServiceRules, answers: Mapping[str, Value]) -> Evaluation:
     A leaf whose question is unanswered or not asked is not met. A condition whose question is not
     asked is skipped; one whose question is asked and unanswered, or may yet be asked, is not met.
     """
-    reading = _Reading(rules, answers)
+    reading = Reading(rules, answers)
     outcomes = dict(reading.outcomes())
     holds = rules.decision is not None and reading.holds(rules.decision, outcomes)
     return Evaluation(outcomes, holds)
@@ -72,7 +74,7 @@ def evaluate(rules: ServiceRules, answers: Mapping[str, Value]) -> Evaluation:
 
 def out_of_scope(rules: ServiceRules, answers: Mapping[str, Value]) -> tuple[str, ...]:
     """The ids of the questions whose answers say that the request is none of WISeR's."""
-    reading = _Reading(rules, answers)
+    reading = Reading(rules, answers)
     return tuple(
         question.id
         for question in rules.leading_out
@@ -82,7 +84,7 @@ def out_of_scope(rules: ServiceRules, answers: Mapping[str, Value]) -> tuple[str
 
 def asked(rules: ServiceRules, answers: Mapping[str, Value], question: str) -> Asked:
     """Whether a question is asked, given the answers so far."""
-    return _Reading(rules, answers).asked(question)
+    return Reading(rules, answers).asked(question)
 
 
 def fitting(question: Question, value: Value) -> Value | None:
@@ -108,12 +110,19 @@ def fitting(question: Question, value: Value) -> Value | None:
 
 def _is_number(question: Question, value: Value) -> bool:
     if isinstance(value, Decimal):
-        return value.is_finite() and question.can_be(value)
+        return _is_of_this_world(value) and question.can_be(value)
     return isinstance(value, int) and not isinstance(value, bool) and question.can_be(value)
 
 
+def _is_of_this_world(number: Decimal) -> bool:
+    """Whether a number has at most 30 digits, and none further than 30 from its point. Others
+    measure nothing, and may be gigabytes once written out or reckoned with."""
+    near = number.is_finite() and abs(number.adjusted()) <= _MOST_DIGITS
+    return near and len(number.as_tuple().digits) <= _MOST_DIGITS
+
+
 def _options(question: Question, value: Value) -> tuple[str, ...]:
-    """The chosen options, each once. Empty when one of them is not in the list."""
+    """The chosen options, each once. Empty when one is not in the list, or excludes another."""
     match value:
         case str():
             chosen: tuple[str, ...] = (value,)
@@ -121,7 +130,8 @@ def _options(question: Question, value: Value) -> tuple[str, ...]:
             chosen = tuple(dict.fromkeys(value))
         case _:
             return ()
-    return chosen if all(question.allows(code) for code in chosen) else ()
+    together = len(chosen) == 1 or question.exclusive.isdisjoint(chosen)
+    return chosen if together and all(question.allows(code) for code in chosen) else ()
 
 
 def months_after(day: date, months: int) -> date:
@@ -139,13 +149,14 @@ def months_after(day: date, months: int) -> date:
 
 
 @dataclass(frozen=True, slots=True)
-class _Reading:
+class Reading:
     """One set of answers under one set of rules."""
 
     rules: ServiceRules
     answers: Mapping[str, Value]
 
     def asked(self, name: str) -> Asked:
+        """Whether a question is asked."""
         when = self.rules.by_id[name].enable_when
         if when is None:
             return Asked.YES
@@ -162,6 +173,7 @@ class _Reading:
         return self.answers.get(name) if self.asked(name) is Asked.YES else None
 
     def outcomes(self) -> Iterator[tuple[str, Outcome]]:
+        """How every question asked stands, in the file's order."""
         for question in self.rules.questions:
             outcome = self.outcome(question)
             optional = not question.required and question.id not in self.rules.deciding
@@ -194,6 +206,7 @@ class _Reading:
         return _satisfies(question, value)
 
     def holds(self, node: Node, outcomes: Mapping[str, Outcome]) -> bool:
+        """Whether a branch of the tree holds. What holds does so whatever is answered besides."""
         match node:
             case str():
                 return outcomes.get(node) is Outcome.MET

@@ -7,6 +7,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from wiser_fhir.coverage.chart import CHART_SYSTEMS, ChartCodes, code_lists
 from wiser_fhir.coverage.decision import (
     AllOf,
     AnyOf,
@@ -34,6 +35,8 @@ CLINICAL_SYSTEMS = {
     "LOINC": "http://loinc.org",
     "RxNorm": "http://www.nlm.nih.gov/research/umls/rxnorm",
 }
+
+_ICD_10 = (CHART_SYSTEMS["ICD-10-CM"], CHART_SYSTEMS["ICD-10-PCS"])
 
 
 class Policy(Frozen):
@@ -146,6 +149,13 @@ def plain_diagnosis(code: str) -> str:
     return code.replace(".", "").strip().upper()
 
 
+def plain_code(code: Code) -> Code:
+    """A code for comparing: a diagnosis has no dot, and CPT is a part of HCPCS."""
+    if code.system in _ICD_10:
+        return Code(code.system, plain_diagnosis(code.code))
+    return Code(HCPCS, code.code) if code.system == CPT else code
+
+
 class ServiceRules(Frozen):
     """What WISeR asks of one service, from `first_day` on. `slug` and `first_day` are its path.
 
@@ -174,6 +184,7 @@ class ServiceRules(Frozen):
     diagnosis: DiagnosisList | None = None
     documentation: tuple[Words, ...] = ()
     notes: tuple[Words, ...] = ()
+    chart_codes: tuple[ChartCodes, ...] = ()
     questions: tuple[Question, ...] = ()
     decision: AllOf | AnyOf | None = None
 
@@ -208,6 +219,20 @@ class ServiceRules(Frozen):
         return {question.id: question for question in self.questions}
 
     @cached_property
+    def chart_codes_by_name(self) -> dict[str, ChartCodes]:
+        """The value sets of chart codes."""
+        return {entry.name: entry for entry in self.chart_codes}
+
+    @cached_property
+    def chart_lists(self) -> dict[Code, tuple[str, ...]]:
+        """The names of the value sets with a chart code, by that code as `plain_code` has it."""
+        found: dict[Code, tuple[str, ...]] = {}
+        for entry in self.chart_codes:
+            for code in {plain_code(code.coding) for code in entry.codes}:
+                found[code] = (*found.get(code, ()), entry.name)
+        return found
+
+    @cached_property
     def by_code(self) -> dict[str, ServiceCode]:
         """The procedure codes."""
         return {code.code: code for code in self.codes}
@@ -236,7 +261,8 @@ class ServiceRules(Frozen):
     @model_validator(mode="after")
     def _coherent(self) -> Self:
         faults = [*self._date_faults(), *self._code_faults(), *self._question_faults()]
-        faults += [*self._status_faults(), *self._cycles(), *self._decision_faults()]
+        faults += [*self._chart_faults(), *self._status_faults(), *self._cycles()]
+        faults += self._decision_faults()
         if faults:
             raise ValueError("; ".join(faults))
         return self
@@ -272,6 +298,25 @@ class ServiceRules(Frozen):
                 other = self.by_id.get(question.rule.question)
                 if other is None or other.type != "date":
                     yield f"{place}: rule: {question.rule.question} is no date question"
+            several = question.type == "multi_choice" and question.required
+            if self.is_active and several and not question.exclusive:
+                yield f"{place}: no option says that none of them applies"
+
+    def _chart_faults(self) -> Iterator[str]:
+        """An active service says of each fact where it stands, or why it cannot be read."""
+        lists = tuple(entry.name for entry in self.chart_codes)
+        for name in repeated(lists):
+            yield f"chart_codes: {name} stands twice"
+        named: set[str] = set()
+        for question in self.questions:
+            if question.chart is not None:
+                named.update(code_lists(question.chart))
+            elif self.is_active and question.kind == "fact" and question.unfilled is None:
+                yield f"questions: {question.id}: a fact has chart, or unfilled says why not"
+        for name in sorted(named - set(lists)):
+            yield f"questions: no such chart_codes: {name}"
+        for name in sorted(set(lists) - named):
+            yield f"chart_codes: no question reads {name}"
 
     def _value_faults(self, place: str, question: str, value: bool | str | None) -> Iterator[str]:
         """What stands against comparing a question's answer with a value. None: with anything."""

@@ -2,14 +2,17 @@
 
 from collections.abc import Iterator
 from decimal import Decimal
+from functools import cached_property
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from wiser_fhir.coverage.chart import ChartReading, RecordedOptions
 from wiser_fhir.coverage.frozen import Frozen, OptionCode, Slug, Words, repeated
 
 Number = int | Decimal
 _WHOLE = 100  # percent
+_NONE = "none"  # the code of "none of these"
 QuestionType = Literal["boolean", "choice", "multi_choice", "integer", "decimal", "date", "text"]
 QuestionKind = Literal["fact", "attestation"]
 OptionOutcome = Literal["meet", "fail", "review", "out_of_scope", "neutral"]
@@ -110,6 +113,15 @@ _OPS_BY_TYPE: dict[QuestionType, frozenset[str]] = {
 }
 
 
+_TYPES_BY_READING: dict[str, frozenset[QuestionType]] = {
+    "age": frozenset({"integer", "decimal"}),
+    "latest-quantity": frozenset({"integer", "decimal"}),
+    "latest-date": frozenset({"date"}),
+    "recorded": frozenset({"boolean"}),
+    "options": frozenset({"choice", "multi_choice"}),
+}
+
+
 class EnableWhen(Frozen):
     """When the question is asked: when another one's answer equals, or does not equal, a value."""
 
@@ -133,8 +145,10 @@ class Question(Frozen):
     """One criterion, and the Questionnaire item with linkId = id.
 
     `kind` tells who may answer: a fact is read from the chart, by software too; an attestation is a
-    clinician's judgement and counts only when a person gave it. A number below `minimum`, or over
-    100 where the unit is percent, is no possible answer.
+    clinician's judgement and counts only when a person gave it. A number below `minimum` or above
+    `maximum`, 100 where the unit is percent, is no possible answer. `chart` says where in a chart a
+    fact stands; `unfilled`, why none can be read there. `administrative` questions come after the
+    clinical ones (DTR 2.2.0 §spec-22).
     """
 
     id: Slug
@@ -146,11 +160,15 @@ class Question(Frozen):
     source: tuple[Slug, ...] = Field(min_length=1)
     unit: Words | None = None
     minimum: int = Field(0, ge=0)
+    maximum: int | None = None
     required: bool = True
     options: tuple[Option, ...] = ()
     enable_when: EnableWhen | None = None
     evidence: tuple[Slug, ...] = ()
     note: Words | None = None
+    chart: ChartReading | None = None
+    unfilled: Words | None = None
+    administrative: bool = False
 
     @property
     def is_attestation(self) -> bool:
@@ -159,7 +177,21 @@ class Question(Frozen):
 
     def can_be(self, number: Number) -> bool:
         """Whether a number is a possible answer."""
-        return number >= self.minimum and (self.unit != "%" or number <= _WHOLE)
+        most = self.most
+        return number >= self.minimum and (most is None or number <= most)
+
+    @property
+    def most(self) -> int | None:
+        """The greatest number that is a possible answer. None: there is no such limit."""
+        return _WHOLE if self.maximum is None and self.unit == "%" else self.maximum
+
+    @cached_property
+    def exclusive(self) -> frozenset[str]:
+        """Options beside which no other can be chosen: `none`, and what the rule wants alone."""
+        if self.type != "multi_choice":
+            return frozenset()
+        alone = {_NONE, self.rule.value} if isinstance(self.rule, Only) else {_NONE}
+        return frozenset(option.code for option in self.options if option.code in alone)
 
     def allows(self, value: bool | str | None) -> bool:
         """Whether `value` is one an answer can be compared with: true, false or an option."""
@@ -180,10 +212,32 @@ class Question(Frozen):
             yield f"a {self.type} question has {'no' if listed else 'needless'} options"
         for code in repeated(tuple(option.code for option in self.options)):
             yield f"option {code} stands twice"
+        yield from self._chart_faults()
+        yield from self._limit_faults()
         if self.rule.op not in _OPS_BY_TYPE[self.type]:
             yield f"the operator {self.rule.op} does not fit the type {self.type}"
         else:
             yield from self._rule_faults()
+
+    def _chart_faults(self) -> Iterator[str]:
+        if self.is_attestation and (self.chart or self.unfilled):
+            yield "a question of judgement is not filled from a chart"
+        if self.chart and self.unfilled:
+            yield "chart and unfilled exclude each other"
+        fits = _TYPES_BY_READING.get(self.chart.read) if self.chart else None
+        if fits is not None and self.type not in fits:
+            yield f"a {self.type} question is not read as {self.chart and self.chart.read}"
+        if isinstance(self.chart, RecordedOptions):
+            for code in sorted(self.chart.codes.keys() - {each.code for each in self.options}):
+                yield f"chart names {code!r}, which is no option"
+
+    def _limit_faults(self) -> Iterator[str]:
+        if self.maximum is None:
+            return
+        if self.type not in ("integer", "decimal"):
+            yield f"a {self.type} question has no maximum"
+        if self.maximum < self.minimum:
+            yield "maximum lies below minimum"
 
     def _rule_faults(self) -> Iterator[str]:
         match self.rule:
@@ -193,10 +247,17 @@ class Question(Frozen):
                 for value in values:
                     if not self.allows(value):
                         yield f"the rule names {value!r}, which is no possible answer"
-            case MinCount(value=count) if count > len(self.options):
-                yield f"the rule wants {count} of {len(self.options)} options"
+            case MinCount(value=count):
+                yield from self._count_faults(count, len(self.options) - len(self.exclusive))
         if self.type == "choice":
             yield from self._disagreements()
+
+    def _count_faults(self, wanted: int, countable: int) -> Iterator[str]:
+        if wanted > countable:
+            yield f"the rule wants {wanted} of {countable} options"
+        for option in self.options:
+            if option.code in self.exclusive and option.outcome in ("neutral", "meet"):
+                yield f"option {option.code} would count, it needs an outcome of its own"
 
     def _disagreements(self) -> Iterator[str]:
         """Options whose own outcome says the opposite of the rule."""

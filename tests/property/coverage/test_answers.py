@@ -21,13 +21,14 @@ SERVICES = [rules for rules in CATALOGUE.services_on(date(2026, 5, 4)) if rules.
 def answer(question: Question) -> st.SearchStrategy[Value]:
     """Any answer that fits a question, often near its thresholds."""
     codes = [option.code for option in question.options]
+    together = [code for code in codes if code not in question.exclusive]
     match question.type:
         case "boolean":
             return st.booleans()
         case "integer":
-            return st.integers(0, 70)
+            return st.integers(question.minimum, question.most or 70)
         case "decimal":
-            return st.decimals(0, 120, places=1)
+            return st.decimals(question.minimum, question.most or 120, places=1)
         case "date":
             return st.dates()
         case "text":
@@ -35,14 +36,16 @@ def answer(question: Question) -> st.SearchStrategy[Value]:
         case "choice":
             return st.sampled_from(codes)
         case _:
-            return st.lists(st.sampled_from(codes), min_size=1, unique=True).map(tuple)
+            some = st.lists(st.sampled_from(together), min_size=1, unique=True).map(tuple)
+            return some | st.sampled_from([(code,) for code in codes])
 
 
 def answers(rules: ServiceRules) -> st.SearchStrategy[dict[str, Value]]:
     """Some answers to a service's questions, often those that meet a criterion."""
 
     def likely(question: Question) -> st.SearchStrategy[Value]:
-        meeting = [o.code for o in question.options if o.outcome == "meet" or o.code == "none"]
+        fine = [o for o in question.options if o.outcome in ("meet", "neutral")]
+        meeting = [o.code for o in fine if o.outcome == "meet" or o.code == "none"]
         if question.type == "choice" and meeting:
             return st.sampled_from(meeting) | answer(question)
         if question.type == "multi_choice" and meeting:

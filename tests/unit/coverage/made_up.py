@@ -45,6 +45,7 @@ source   = ["guide"]
 id       = "way"
 text     = "Which way?"
 type     = "choice"
+unfilled = "No record says it."
 kind     = "fact"
 options  = [
   { code = "left", label = "Left", outcome = "meet" },
@@ -58,9 +59,14 @@ source   = ["guide"]
 id       = "signs"
 text     = "Which signs?"
 type     = "multi_choice"
+unfilled = "No record says it."
 kind     = "fact"
 enable_when = { question = "way", equals = "left" }
-options  = [{ code = "one", label = "One" }, { code = "two", label = "Two" }]
+options  = [
+  { code = "one", label = "One" },
+  { code = "two", label = "Two" },
+  { code = "none", label = "Neither", outcome = "fail" },
+]
 rule     = { op = "min_count", value = 1 }
 if_unmet = "review"
 source   = ["guide"]
@@ -69,6 +75,7 @@ source   = ["guide"]
 id       = "begun"
 text     = "When did it begin?"
 type     = "date"
+unfilled = "No record says it."
 kind     = "fact"
 rule     = { op = "answered" }
 if_unmet = "info"
@@ -78,6 +85,7 @@ source   = ["guide"]
 id       = "seen"
 text     = "When was it seen?"
 type     = "date"
+unfilled = "No record says it."
 kind     = "fact"
 rule     = { op = "within_months_of", question = "begun", value = 2 }
 if_unmet = "info"
@@ -87,6 +95,7 @@ source   = ["guide"]
 id       = "score"
 text     = "Score"
 type     = "decimal"
+unfilled = "No record says it."
 kind     = "fact"
 required = false
 rule     = { op = "between", min = 1, max = 2.5 }

@@ -34,11 +34,17 @@ codes = [{ code = "99990", system = "CPT", role = "primary", text = "The thing" 
 
 
 def question(name: str, kind: str, rule: str, more: str = "") -> str:
-    """One question of a rule file. Choices have the options a, b, c and none."""
+    """One question of a rule file. Choices have the options a, b, c and none.
+
+    Where options are counted, none fails by itself.
+    """
     options = [f'{{ code = "{code}", label = "{code}" }}' for code in ("a", "b", "c", "none")]
+    if "min_count" in rule:
+        options[-1] = options[-1].replace(" }", ', outcome = "fail" }')
     listed = f"options = [{', '.join(options)}]\n" if kind.endswith("choice") else ""
     return (
         f'[[questions]]\nid = "{name}"\ntext = "{name}?"\ntype = "{kind}"\nkind = "fact"\n'
+        'unfilled = "Nobody writes it down."\n'
         f'rule = {rule}\nif_unmet = "fail"\nsource = ["guide"]\n{listed}{more}\n'
     )
 
@@ -67,6 +73,7 @@ RULES: list[tuple[str, str, list[Any], list[Any]]] = [
         [("a",), ("b", "c")],
     ),
     ("multi_choice", '{ op = "min_count", value = 2 }', [("a", "c")], [("a",)]),
+    ("multi_choice", '{ op = "min_count", value = 1 }', [("a",)], [("none",)]),
     ("multi_choice", '{ op = "only", value = "none" }', [("none",)], [("a",), ("none", "a")]),
     ("integer", '{ op = "lt", value = 3 }', [2, -1], [3, 4]),
     ("integer", '{ op = "lte", value = 3 }', [3], [4]),
@@ -289,7 +296,7 @@ NOT_FITTING: list[tuple[str, list[Any]]] = [
     ("date", ["2026-01-01", datetime(2026, 1, 1, tzinfo=UTC), 1]),
     ("text", ["", "  ", 1, ("a",)]),
     ("choice", ["d", ("a", "b"), (), True, 1]),
-    ("multi_choice", [(), "d", ("a", "d"), True, 1]),
+    ("multi_choice", [(), "d", ("a", "d"), True, 1, ("none", "a"), ("a", "b", "none")]),
 ]
 FITTING: list[tuple[str, Any, Any]] = [
     ("boolean", False, False),
@@ -302,6 +309,7 @@ FITTING: list[tuple[str, Any, Any]] = [
     ("choice", ("a",), "a"),
     ("multi_choice", "a", ("a",)),
     ("multi_choice", ("b", "a", "b"), ("b", "a")),
+    ("multi_choice", ("none", "none"), ("none",)),
 ]
 
 
@@ -320,6 +328,29 @@ def test_values_as_their_question_holds_them(
     assert fitting(rules.by_id["q"], value) == held
 
 
+@pytest.mark.parametrize(
+    ("rule", "together", "alone"),
+    [
+        ('{ op = "only", value = "c" }', ("a", "b"), ["c", "none"]),
+        (ANY, ("a", "c"), ["none"]),
+    ],
+)
+def test_what_excludes_every_other_option(
+    tmp_path: Path, rule: str, together: tuple[str, ...], alone: list[str]
+) -> None:
+    asks = service(tmp_path, 'all = ["q"]', question("q", "multi_choice", rule)).by_id["q"]
+    assert fitting(asks, together) == together
+    for code in alone:
+        assert fitting(asks, (code,)) == (code,)
+        assert fitting(asks, ("a", code)) is None
+
+
+def test_one_choice_excludes_nothing(tmp_path: Path) -> None:
+    asks = service(tmp_path, 'all = ["q"]', question("q", "choice", ANY)).by_id["q"]
+    assert asks.exclusive == frozenset()
+    assert fitting(asks, "none") == "none"
+
+
 def test_a_service_that_decides_nothing_never_holds() -> None:
     rules = Catalogue.load().service("pild", date(2026, 5, 4))
     assert rules is not None
@@ -333,6 +364,8 @@ def test_a_service_that_decides_nothing_never_holds() -> None:
         ("minimum = 1", [1, 5000], [0, -1]),
         ('unit = "%"', [0, 50, 100], [101, 5000, -1]),
         ('unit = "cm2"', [0, 101], [-1]),
+        ("minimum = 1\nmaximum = 10", [1, 10], [0, 11]),
+        ('unit = "%"\nmaximum = 60', [0, 60], [61, 100]),
     ],
 )
 @pytest.mark.parametrize("kind", ["integer", "decimal"])
@@ -342,6 +375,29 @@ def test_numbers_that_nobody_can_have_counted(
     asks = service(tmp_path, 'all = ["q"]', question("q", kind, ANY, more)).by_id["q"]
     assert [fitting(asks, value) for value in possible] == possible
     assert [fitting(asks, value) for value in impossible] == [None] * len(impossible)
+
+
+@pytest.mark.parametrize(
+    ("written", "possible"),
+    [
+        ("1e30", True),
+        ("1e31", False),
+        ("1e-30", True),
+        ("1e-31", False),
+        ("1e-200000000", False),
+        ("0e-200000000", False),
+        ("1e200000000", False),
+        ("1." + "0" * 29, True),
+        ("1." + "0" * 30, False),
+        ("0.00", True),
+        ("NaN", False),
+        ("Infinity", False),
+    ],
+)
+def test_numbers_that_measure_nothing(tmp_path: Path, written: str, possible: bool) -> None:
+    asks = service(tmp_path, 'all = ["q"]', question("q", "decimal", ANY)).by_id["q"]
+    held = fitting(asks, Decimal(written))
+    assert str(held) == (str(Decimal(written)) if possible else "None")
 
 
 def test_a_fraction_counts_like_a_whole_number(tmp_path: Path) -> None:

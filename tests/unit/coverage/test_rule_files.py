@@ -13,6 +13,12 @@ EMPTY_DECISION = (
     'all = ["agreed", { if_equals = { question = "way", value = "left" }, then = "signs" }]'
 )
 
+SIGNS = """options  = [
+  { code = "one", label = "One" },
+  { code = "two", label = "Two" },
+  { code = "none", label = "Neither", outcome = "fail" },
+]
+"""
 FAULTS = {
     "a typo in a key": (
         ('name          = "Made', 'nmae          = "Made'),
@@ -97,8 +103,24 @@ FAULTS = {
     ),
     "an option twice": (('code = "two"', 'code = "one"'), "signs: option one stands twice"),
     "a choice without options": (
-        ('options  = [{ code = "one", label = "One" }, { code = "two", label = "Two" }]\n', ""),
+        (SIGNS, ""),
         "signs: a multi_choice question has no options",
+    ),
+    "no way to say none": (
+        ('  { code = "none", label = "Neither", outcome = "fail" },\n', ""),
+        "questions: signs: no option says that none of them applies",
+    ),
+    "a none that counts": (
+        ('label = "Neither", outcome = "fail"', 'label = "Neither"'),
+        "signs: option none would count, it needs an outcome of its own",
+    ),
+    "a maximum below the minimum": (
+        ("required = false", "required = false\nminimum = 3\nmaximum = 2"),
+        "score: maximum lies below minimum",
+    ),
+    "a maximum of what is no number": (
+        ('type     = "date"', 'type     = "date"\nmaximum = 10'),
+        "begun: a date question has no maximum",
     ),
     "options that nobody can choose": (
         ('type     = "date"', 'type     = "date"\noptions = [{ code = "a", label = "A" }]'),
@@ -167,6 +189,12 @@ def test_a_fault_stops_the_start_and_names_its_place(tmp_path: Path, case: str) 
         Catalogue.load(folder)
     assert "services/made-up/2026-01-15.toml" in str(caught.value)
     assert place in str(caught.value)
+
+
+def test_who_need_not_answer_needs_no_way_to_say_none(tmp_path: Path) -> None:
+    optional = ('enable_when = { question = "way", equals = "left" }', "required = false")
+    without = ('  { code = "none", label = "Neither", outcome = "fail" },\n', "")
+    assert made_up(tmp_path, without, optional).by_id["signs"].exclusive == frozenset()
 
 
 def test_every_fault_of_every_file_is_named_at_once(tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ def test_the_check_shows_the_catalogue_as_a_table() -> None:
     knee = next(line for line in lines if line.startswith("knee-arthroscopy-oa"))
     assert "NCD 150.9" in knee
     assert "29877" in knee
-    assert "2 facts, 2 attestations" in knee
+    assert "2 facts, 3 attestations" in knee
     assert "64480+" in table
     assert "61867?" in table
 
