@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from wiser_fhir.crd.hook_request import HookRequest, entries_of
-from wiser_fhir.crd.order_facts import OrderFacts, order_facts
-from wiser_fhir.crd.references import Local, is_id, origin, read_reference
-from wiser_fhir.crd.shapes import MOST, readable
 from wiser_fhir.fhir.elements import Json
+from wiser_fhir.intake.order_facts import OrderFacts, order_facts
+from wiser_fhir.intake.references import Local, is_id, origin, read_reference
+from wiser_fhir.intake.shapes import MOST, readable
 
 _ABOUT = ("subject", "patient", "beneficiary", "for")
 

@@ -31,11 +31,11 @@ from wiser_fhir.crd.response import (
     unanswered,
     without_coverage,
 )
-from wiser_fhir.crd.soundness import Soundness
 from wiser_fhir.egress.client import Egress
 from wiser_fhir.errors import InvalidResource, Malformed, Problem, ProfileViolation, WiserError
 from wiser_fhir.fhir.codes import Line
 from wiser_fhir.fhir.elements import Json
+from wiser_fhir.intake.soundness import Soundness
 from wiser_fhir.priorauth.foresee import Foreseen, after_failed_fetch, foresee
 from wiser_fhir.priorauth.ledger import AssertionRecord, Feedback, Ledger
 from wiser_fhir.priorauth.models import ItemRole, Submission
@@ -232,8 +232,11 @@ class CrdDoor:
         body = exact.dumps(answered.body)
         asked = [ask.submission for ask in reading.asks] if reading else []
         said = {action.order: action.assertion for action in answered.actions}
+        patient = f"Patient/{request.patient_id}"
         records = [
-            assertion_record(own, ask.submission, call.received_at)
+            assertion_record(
+                own, ask.submission, call.received_at, line=request.line, patient=patient
+            )
             for ask in (reading.asks if reading else ())
             if (own := said.get(ask.reference)) is not None
         ]

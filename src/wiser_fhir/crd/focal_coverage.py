@@ -7,13 +7,13 @@ from typing import Literal
 
 from wiser_fhir.crd.chart import Chart
 from wiser_fhir.crd.gather import Gathered
-from wiser_fhir.crd.references import is_id, name_of
 from wiser_fhir.crd.subjects import subjects_of
 from wiser_fhir.crd.wanted import COVERAGE
 from wiser_fhir.fhir.elements import Json
 from wiser_fhir.fhir.values import day_of
 from wiser_fhir.intake.coverage_kind import coverage_kind, payor_identifiers
 from wiser_fhir.intake.member import medicare_numbers
+from wiser_fhir.intake.references import is_id, name_of
 from wiser_fhir.priorauth.models import CoverageKind
 
 Cause = Literal["none", "several", "foreign-payer", "no-payer", "unreachable", "another-member"]

@@ -14,10 +14,10 @@ from uuid import UUID
 
 from wiser_fhir.crd.chart import Chart, resources_in
 from wiser_fhir.crd.hook_request import HookRequest
-from wiser_fhir.crd.references import name_of, read_reference
 from wiser_fhir.crd.wanted import COVERAGE, wanted
 from wiser_fhir.egress.client import Egress, EgressError, is_within
 from wiser_fhir.fhir.elements import Json
+from wiser_fhir.intake.references import name_of, read_reference
 
 MOST_FETCHES = 40
 MOST_AT_ONCE = 24

@@ -11,10 +11,10 @@ from types import MappingProxyType
 from typing import Any, Final, Literal, get_args
 from uuid import UUID
 
-from wiser_fhir.crd.references import is_id, name_of, read_reference
 from wiser_fhir.errors import Malformed, Problem, ProfileViolation
 from wiser_fhir.fhir.codes import Line
 from wiser_fhir.fhir.elements import Json
+from wiser_fhir.intake.references import is_id, name_of, read_reference
 
 Hook = Literal[
     "order-sign",

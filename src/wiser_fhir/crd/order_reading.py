@@ -10,13 +10,13 @@ from wiser_fhir.coverage.requested import CPT, HCPCS, Code, RequestedService
 from wiser_fhir.crd.chart import Chart
 from wiser_fhir.crd.gather import Gathered
 from wiser_fhir.crd.hook_request import HookRequest
-from wiser_fhir.crd.order_codes import order_codes
-from wiser_fhir.crd.order_facts import BILLING_OPTIONS, Link, OrderFacts
-from wiser_fhir.crd.references import name_of
 from wiser_fhir.crd.wanted import behind
-from wiser_fhir.fhir.elements import Json, code_in, codings, extensions
+from wiser_fhir.fhir.elements import Json, code_in, codings
 from wiser_fhir.fhir.values import day_of
+from wiser_fhir.intake.order_codes import asked_codes
+from wiser_fhir.intake.order_facts import Link, OrderFacts
 from wiser_fhir.intake.parties import named, party
+from wiser_fhir.intake.references import name_of
 from wiser_fhir.intake.services import site_of
 from wiser_fhir.priorauth.models import Party, PartyRole, RequestedItem, Site, SiteKind
 from wiser_fhir.priorauth.rules import site_of_service
@@ -105,11 +105,7 @@ class OrderReading:
 
 def read_order(facts: OrderFacts, around: Surroundings, *, sequence: int = 1) -> OrderReading:
     """An order in its surroundings. Source: CRD 2.2.1 §found-34, §resp-51."""
-    products = [p for link in facts.products if (p := around.target(link))]
-    concepts = [*facts.concepts, *(p[k] for p in products for k in ("code", "type") if k in p)]
-    holders = [*products, *concepts]
-    options = [*facts.options, *(o for h in holders for o in _options(h))]
-    coded = order_codes(concepts, options, around.catalogue, around.on)
+    coded = asked_codes(facts, around.target, around.catalogue, around.on)
     codes = _codes(coded.codes, facts, around)
     site = _site(facts, around)
     people = _People(facts, around, site)
@@ -148,12 +144,6 @@ def _codes(told: tuple[Code, ...], facts: OrderFacts, around: Surroundings) -> t
         around.target(link) is not None for link in facts.basis
     )
     return told if certain or not around.failed(*facts.basis) else ()
-
-
-def _options(holder: Json) -> Iterator[Json]:
-    for option in extensions(holder, BILLING_OPTIONS):
-        if "valueCodeableConcept" in option:
-            yield option["valueCodeableConcept"]
 
 
 class _People:

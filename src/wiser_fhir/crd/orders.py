@@ -18,11 +18,11 @@ from wiser_fhir.crd.focal_coverage import (
 from wiser_fhir.crd.gather import Gathered
 from wiser_fhir.crd.hook_request import HookRequest
 from wiser_fhir.crd.order_reading import OrderReading, Surroundings, read_order
-from wiser_fhir.crd.soundness import Soundness
 from wiser_fhir.crd.subjects import Subject, subjects_of
 from wiser_fhir.errors import Problem
 from wiser_fhir.fhir.elements import Json
 from wiser_fhir.intake.member import beneficiary
+from wiser_fhir.intake.soundness import Soundness
 from wiser_fhir.priorauth.models import Beneficiary, Identifier, RequestKind, Submission
 from wiser_fhir.priorauth.rules import is_mbi
 

@@ -3,13 +3,14 @@
 Source: CRD 2.2.1 §found-37, §found-38, §sec-6.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import sha256
 from uuid import UUID
 
 from wiser_fhir.auth.cds_jwt import CdsCaller
 from wiser_fhir.crd.assertion import Assertion
+from wiser_fhir.crd.coverage_information import extension
 from wiser_fhir.crd.gather import Gathered
 from wiser_fhir.crd.hook_request import Hook, HookRequest
 from wiser_fhir.crd.redaction import without_token
@@ -102,8 +103,13 @@ def _call(
     )
 
 
-def assertion_record(said: Assertion, asked: Submission, made_at: datetime) -> AssertionRecord:
+def assertion_record(
+    said: Assertion, asked: Submission, made_at: datetime, *, line: Line, patient: str
+) -> AssertionRecord:
     """An assertion with the facts it rests on, for DTR and PAS to find again by its id.
+
+    `patient` is the reference on the EHR's side. With the answer is kept how it was told on its
+    line, for DTR to tell it again: without a number, which a form has no use for.
 
     Source: CRD 2.2.1 §resp-32, §resp-46.
     """
@@ -122,14 +128,27 @@ def assertion_record(said: Assertion, asked: Submission, made_at: datetime) -> A
             "covered": said.covered,
             "pa-needed": said.pa_needed,
             "doc-needed": list(said.doc_needed),
+            "doc-purpose": list(said.doc_purpose),
             "info-needed": list(said.info_needed),
             "missing": [str(each) for each in said.foreseen.missing],
+            "reasons": [{"text": reason.text, "code": reason.code} for reason in said.reasons],
             "questionnaires": list(said.questionnaires),
             "satisfied-pa-id": said.satisfied_pa_id,
+            "line": line,
+            "patient": patient,
+            "extension": extension(_without_number(said), line),
         },
         made_at=made_at,
         expires_on=said.expiry_date,
     )
+
+
+def _without_number(said: Assertion) -> Assertion:
+    """The same without the number of a case, and without the details that tell one."""
+    standing = said.foreseen.standing
+    numbers = [n for n in (standing.utn, standing.reference) if n] if standing else []
+    details = tuple(each for each in said.details if not any(n in str(each.value) for n in numbers))
+    return replace(said, details=details, satisfied_pa_id=None)
 
 
 def _uuid(value: object) -> UUID | None:

@@ -7,9 +7,9 @@ from typing import Any
 from wiser_fhir.crd.chart import Chart
 from wiser_fhir.crd.gather import Gathered
 from wiser_fhir.crd.hook_request import ORDER_TYPES, Entry, HookRequest
-from wiser_fhir.crd.order_facts import Link, OrderFacts, task_facts, with_occasion
-from wiser_fhir.crd.references import is_id, name_of
 from wiser_fhir.fhir.elements import Json
+from wiser_fhir.intake.order_facts import Link, OrderFacts, task_facts, with_occasion
+from wiser_fhir.intake.references import is_id, name_of
 
 _NO_RESOURCE = "a resource with resourceType and id expected"
 _ENCOUNTER = frozenset({"Encounter"})

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator
 
 from wiser_fhir.crd.chart import Chart
 from wiser_fhir.crd.hook_request import HookRequest
-from wiser_fhir.crd.order_facts import Link, task_facts
-from wiser_fhir.crd.references import name_of, read_reference
 from wiser_fhir.fhir.elements import Json
+from wiser_fhir.intake.order_facts import Link, task_facts
+from wiser_fhir.intake.references import name_of, read_reference
 
 COVERAGE = "Coverage"
 """Stands for the search for the patient's coverage, which has no name of its own."""

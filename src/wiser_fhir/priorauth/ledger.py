@@ -16,9 +16,9 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from wiser_fhir.audit.recorder import AuditRow, write
-from wiser_fhir.db.base import card_feedback, coverage_assertion, hook_call, hook_card, message
+from wiser_fhir.db.base import card_feedback, hook_call, hook_card, message
 from wiser_fhir.db.bodies import compressed
-from wiser_fhir.db.engine import raw_connection, transaction
+from wiser_fhir.db.engine import raw_connection, raw_transaction, transaction
 from wiser_fhir.errors import NotFound
 from wiser_fhir.priorauth.numbers import time_ordered_uuid
 
@@ -26,6 +26,11 @@ _RECORD = (
     "select record_hook_call($1, $2::text::jsonb, $3, $4, $5, $6, $7::text::jsonb,"
     " $8::text::jsonb, $9, $10::text::jsonb)"
 )
+_ASSERTIONS = """
+select id, order_reference, coverage_reference, mbi, situation, service, rules, codes, asked,
+    answer, made_at, expires_on
+from coverage_assertion where organization_id = $1 and id = any($2::text[])
+"""
 _BODIES = ("request", "request_sha256", "response")
 
 
@@ -144,13 +149,9 @@ class Ledger:
         """Those of the organization's assertions that have these ids. Raises Unavailable."""
         if not ids:
             return {}
-        query = select(coverage_assertion).where(
-            coverage_assertion.c.organization_id == organization_id,
-            coverage_assertion.c.id.in_(ids),
-        )
-        async with transaction(self.engine, organization_id) as connection:
-            rows = (await connection.execute(query)).mappings()
-            return {row["id"]: _assertion(row) for row in rows}
+        async with raw_transaction(self.engine, organization_id) as connection:
+            rows = await connection.fetch(_ASSERTIONS, organization_id, list(ids))
+        return {row["id"]: _assertion(row) for row in rows}
 
     async def feedback(
         self,
@@ -213,7 +214,7 @@ def _card_row(card: CardRecord) -> dict[str, Any]:
     }
 
 
-def _assertion(row: Mapping[Any, Any]) -> AssertionRecord:
+def _assertion(row: Mapping[str, Any]) -> AssertionRecord:
     return AssertionRecord(
         id=row["id"],
         order=row["order_reference"],

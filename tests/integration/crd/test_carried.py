@@ -193,4 +193,8 @@ async def test_each_answer_is_in_the_ledger_by_its_id(
     )
     assert list(row["codes"]) == ["64483"]
     assert row["answer"]["pa-needed"] == "auth-needed"
+    assert row["answer"]["line"] == line
+    assert row["answer"]["patient"] == f"Patient/{record.chart.patient_id}"
+    [sent] = extensions_of(answer["systemActions"][0]["resource"])
+    assert row["answer"]["extension"] == sent
     assert kept[said["two"].id]["situation"] == "not-wiser"

@@ -36,9 +36,9 @@ from wiser_fhir.crd.chart import Chart
 from wiser_fhir.crd.gather import Gathered, gather
 from wiser_fhir.crd.hook_request import Hook, HookRequest, read_hook_request
 from wiser_fhir.crd.orders import NoCoverage, asks, focal_coverage
-from wiser_fhir.crd.shapes import readable
 from wiser_fhir.egress.client import Egress
 from wiser_fhir.errors import WiserError
+from wiser_fhir.intake.shapes import readable
 
 TENANT = UUID("00000000-0000-4000-8000-000000000007")
 

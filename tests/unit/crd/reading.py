@@ -11,9 +11,9 @@ from wiser_fhir.crd.chart import Chart
 from wiser_fhir.crd.gather import Gathered
 from wiser_fhir.crd.hook_request import HookRequest, read_hook_request
 from wiser_fhir.crd.orders import Ask, FocalCoverage, Unusable, asks, focal_coverage
-from wiser_fhir.crd.soundness import Soundness, soundness
 from wiser_fhir.fhir.codes import Line
 from wiser_fhir.fhir.validation.validator import GuideValidator
+from wiser_fhir.intake.soundness import Soundness, soundness
 
 Json = dict[str, Any]
 

@@ -8,7 +8,7 @@ import pytest
 from tests.chart_resources import SERVER, Json, bundle, order_sign, service_request
 from tests.unit.crd.reading import request_of
 from wiser_fhir.crd.chart import Chart, lost_its_patient
-from wiser_fhir.crd.shapes import readable
+from wiser_fhir.intake.shapes import readable
 
 PATIENT: Json = {"resourceType": "Patient", "id": "p1"}
 

@@ -198,6 +198,11 @@ SHAPES: Mapping[str, Mapping[str, Shape]] = {
         "performer": _REFERENCE,
         "dispenseRequest": {"quantity": _QUANTITY, "performer": _REFERENCE},
     },
+    "SupplyRequest": {
+        **_ORDER,
+        "itemCodeableConcept": _CONCEPT,
+        "itemReference": _REFERENCE,
+    },
     "NutritionOrder": {
         **_ORDER,
         "orderer": _REFERENCE,

@@ -6,9 +6,9 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from wiser_fhir.crd.references import read_reference
 from wiser_fhir.fhir.elements import Json, code_in, extensions
 from wiser_fhir.fhir.values import day_of, decimal
+from wiser_fhir.intake.references import read_reference
 
 BILLING_OPTIONS = "http://hl7.org/fhir/us/davinci-crd/StructureDefinition/ext-billing-options"
 REQUEST_CATEGORY = "http://hl7.org/fhir/us/davinci-crd/StructureDefinition/ext-request-category"
@@ -116,7 +116,14 @@ def task_facts(task: Json) -> OrderFacts:
     )
 
 
-_PRODUCTS = ("codeReference", "medicationReference")
+def billing_options(holder: Json) -> Iterator[Json]:
+    """The billing codes a client thinks likely, as one element carries them."""
+    for option in extensions(holder, BILLING_OPTIONS):
+        yield from _present(option, "valueCodeableConcept")
+
+
+_CODES = ("code", "codeCodeableConcept", "medicationCodeableConcept", "itemCodeableConcept")
+_PRODUCTS = ("codeReference", "medicationReference", "itemReference")
 
 
 def _present(order: Json, *names: str) -> Iterator[Json]:
@@ -131,7 +138,7 @@ def _all(value: Any) -> Iterable[Json]:
 
 
 def _concepts(order: Json) -> Iterator[Json]:
-    yield from _present(order, "code", "codeCodeableConcept", "medicationCodeableConcept")
+    yield from _present(order, *_CODES)
     if order["resourceType"] == "Encounter":
         yield from order.get("type", ())
     yield from _all(order.get("serviceType"))
@@ -152,8 +159,7 @@ def _options(order: Json, concepts: Iterable[Json]) -> Iterator[Json]:
     Source: CRD 2.2.1 ext-billing-options, §billopt-3.
     """
     for holder in (order, *concepts):
-        for option in extensions(holder, BILLING_OPTIONS):
-            yield from _present(option, "valueCodeableConcept")
+        yield from billing_options(holder)
 
 
 def _dates(order: Json) -> tuple[date | None, date | None]:

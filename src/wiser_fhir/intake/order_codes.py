@@ -1,33 +1,23 @@
 """The codes an order can be billed under: as written, as the client thinks, as we read them."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date
 
 from wiser_fhir.coverage.catalogue import Catalogue
 from wiser_fhir.coverage.requested import CPT, HCPCS, Code
 from wiser_fhir.fhir.elements import Json
+from wiser_fhir.intake.order_facts import Link, OrderFacts, billing_options
 from wiser_fhir.intake.services import codes_of
+from wiser_fhir.intake.systems import LOINC, RXNORM, SNOMED_CT, plain_system
 
-_SYSTEMS = {
-    "http://www.ama-assn.org/go/cpt": CPT,
-    "https://www.ama-assn.org/go/cpt": CPT,
-    "urn:oid:2.16.840.1.113883.6.12": CPT,
-    "http://www.cms.gov/Medicare/Coding/HCPCSReleaseCodeSets": HCPCS,
-    "https://www.cms.gov/Medicare/Coding/HCPCSReleaseCodeSets": HCPCS,
-    "http://terminology.hl7.org/CodeSystem/HCPCS": HCPCS,
-    "urn:oid:2.16.840.1.113883.6.285": HCPCS,
-    "urn:oid:2.16.840.1.113883.6.96": "http://snomed.info/sct",
-    "urn:oid:2.16.840.1.113883.6.1": "http://loinc.org",
-    "urn:oid:2.16.840.1.113883.6.88": "http://www.nlm.nih.gov/research/umls/rxnorm",
-}
 _NAMES = {
     CPT: "CPT",
     HCPCS: "HCPCS",
-    "http://snomed.info/sct": "SNOMED CT",
-    "http://loinc.org": "LOINC",
-    "http://www.nlm.nih.gov/research/umls/rxnorm": "RxNorm",
+    SNOMED_CT: "SNOMED CT",
+    LOINC: "LOINC",
+    RXNORM: "RxNorm",
 }
 MOST_CODES = 20
 """Codes of one order that are judged; procedure codes before others where there are more."""
@@ -45,6 +35,16 @@ class OrderCodes:
     codes: tuple[Code, ...]
     modifiers: tuple[str, ...] = ()
     assumed: tuple[str, ...] = ()
+
+
+def asked_codes(
+    facts: OrderFacts, target: Callable[[Link], Json | None], catalogue: Catalogue, on: date
+) -> OrderCodes:
+    """The codes of an order and of the products it names. `target` follows a reference."""
+    products = [p for link in facts.products if (p := target(link))]
+    concepts = [*facts.concepts, *(p[k] for p in products for k in ("code", "type") if k in p)]
+    options = [*facts.options, *(o for h in (*products, *concepts) for o in billing_options(h))]
+    return order_codes(concepts, options, catalogue, on)
 
 
 def order_codes(
@@ -81,7 +81,7 @@ def _read(concepts: Iterable[Json]) -> tuple[list[Code], list[str]]:
     modifiers: list[str] = []
     for concept in concepts:
         for coded in codes_of(concept):
-            system, code = _SYSTEMS.get(coded.system, coded.system), coded.code.strip()
+            system, code = plain_system(coded.system), coded.code.strip()
             if system in (CPT, HCPCS):
                 found = _PROCEDURE.fullmatch(code.upper())
                 code = found[1] if found else code.upper()

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from wiser_fhir import exact
-from wiser_fhir.crd.soundness import Soundness, soundness
 from wiser_fhir.fhir.codes import LINES
 from wiser_fhir.fhir.validation.validator import GuideValidator
+from wiser_fhir.intake.soundness import Soundness, soundness
 
 PATIENT = {
     "resourceType": "Patient",
@@ -84,3 +84,39 @@ def test_what_cannot_be_read_is_named(
 )
 def test_what_is_no_resource(problems: Soundness, resource: dict[str, Any]) -> None:
     assert problems(resource)
+
+
+COVERAGE: dict[str, Any] = {
+    "resourceType": "Coverage",
+    "status": "active",
+    "beneficiary": {"reference": "#p"},
+    "payor": [{"reference": "#o"}],
+    "contained": [
+        {"resourceType": "Patient", "id": "p", "managingOrganization": {"reference": "#o"}},
+        {"resourceType": "Organization", "id": "o", "name": "A payer"},
+    ],
+}
+
+
+def test_what_is_contained_is_looked_at_as_well(problems: Soundness) -> None:
+    assert problems(COVERAGE) == []
+    patient, payer = COVERAGE["contained"]
+    faulty = COVERAGE | {"contained": [patient, payer | {"active": "yes"}]}
+    [problem] = problems(faulty)
+    assert (problem.expression or "").startswith("Coverage.contained[1].active")
+
+
+@pytest.mark.parametrize(
+    "contained",
+    [
+        [],
+        {},
+        "o",
+        ["o"],
+        [{"id": "o"}],
+        [{"resourceType": "Organization", "name": "without an id"}],
+        [{"resourceType": "Patient", "id": "p", "contained": [{"resourceType": "Basic"}]}],
+    ],
+)
+def test_what_cannot_be_contained(problems: Soundness, contained: Any) -> None:
+    assert problems(COVERAGE | {"contained": contained})
