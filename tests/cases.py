@@ -11,6 +11,7 @@ from wiser_fhir.audit.recorder import AuditRow
 from wiser_fhir.clock import business_date
 from wiser_fhir.coverage.requested import CPT, Code, RequestedService
 from wiser_fhir.priorauth.models import (
+    AnswerOrigin,
     Assessment,
     Beneficiary,
     CaseItem,
@@ -23,6 +24,7 @@ from wiser_fhir.priorauth.models import (
     Identifier,
     ItemRole,
     ItemStatus,
+    Origin,
     Party,
     PartyRole,
     PriorAuthorization,
@@ -117,6 +119,11 @@ def a_case(submission: Submission, status: CaseStatus, **changes: Any) -> PriorA
         assessment=Assessment(
             Recommendation.AFFIRM if decided else Recommendation.REVIEW,
             (Finding("pain-weeks", FindingStatus.MET, "At least four weeks."),),
+            (
+                AnswerOrigin("pain-weeks", Origin.AUTO, True),
+                AnswerOrigin("agreed", Origin.OVERRIDE, False),
+                AnswerOrigin("score", None, True),
+            ),
         ),
         dismissal=Dismissal(DismissalReason.NON_WISER_SERVICE, "Send it elsewhere.")
         if status is CaseStatus.DISMISSED

@@ -32,8 +32,8 @@ def instant(text: str | None) -> datetime | None:
     return moment
 
 
-def decimal(number: int | float | None) -> Decimal | None:
-    """A JSON number as it was written, as far as the reader kept it."""
+def decimal(number: int | float | str | None) -> Decimal | None:
+    """A JSON number, or the text of one, as it was written, as far as the reader kept it."""
     try:
         return None if number is None else Decimal(str(number))
     except InvalidOperation:

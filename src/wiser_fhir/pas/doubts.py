@@ -15,6 +15,7 @@ from wiser_fhir.fhir.values import day_of, instant, service_dates
 from wiser_fhir.intake.member import member_numbers
 from wiser_fhir.intake.parties import npis_of
 from wiser_fhir.pas.evidence import is_withdrawn, supporting_resources
+from wiser_fhir.pas.people import About, about, followed, placed_resources
 from wiser_fhir.pas.request import (
     RequestBundle,
     certification_types,
@@ -125,6 +126,8 @@ def _of_the_forms(request: RequestBundle) -> Iterator[str]:
             continue
         if id(resource) not in linked or not _is_plain_collection(resource):
             yield "A Bundle of forms is not a plain collection that the Claim points at."
+        if not _begins_with_its_only_form(resource):
+            yield "A Bundle of forms does not begin with its one form."
 
 
 def _is_plain_collection(bundle: Json) -> bool:
@@ -132,6 +135,13 @@ def _is_plain_collection(bundle: Json) -> bool:
     return bundle.get("type") == "collection" and all(
         each.get("resourceType") != "Bundle" for each in inner
     )
+
+
+def _begins_with_its_only_form(bundle: Json) -> bool:
+    """What DTR asks of a Bundle with a form. Source: DTR 2.2.0 §spec-156 to §spec-158."""
+    kinds = [entry.get("resource", {}).get("resourceType") for entry in bundle.get("entry", ())]
+    forms = [place for place, kind in enumerate(kinds) if kind == "QuestionnaireResponse"]
+    return forms in ([], [0])
 
 
 def _of_the_providers(request: RequestBundle) -> Iterator[str]:
@@ -154,13 +164,14 @@ def _addresses(resource: Json) -> list[Json]:
 
 
 def _of_other_people(request: RequestBundle) -> Iterator[str]:
-    """Records about somebody else have no place in a request."""
-    for entry in request.bundle["entry"]:
-        resource = entry["resource"]
+    """Records about anybody or anything but the patient have no place in a request."""
+    for resource, holder, around in placed_resources(request):
         for name in _ABOUT_SOMEBODY:
             reference = resource.get(name)
-            named = request.target(resource, reference) if isinstance(reference, dict) else None
-            if named is None or named.get("resourceType") != "Patient":
+            if not isinstance(reference, dict):
                 continue
-            if named is not request.patient:
+            named = followed(request, around, holder, reference) or {}
+            if name == "beneficiary" and named.get("resourceType") != "Patient":
+                continue
+            if about(request, around, holder, reference) is About.SOMEBODY_ELSE:
                 yield "A part of the request is about another person."

@@ -11,6 +11,7 @@ from wiser_fhir.fhir.values import decimal, service_dates
 from wiser_fhir.intake.coverage_kind import coverage_kind
 from wiser_fhir.intake.member import beneficiary
 from wiser_fhir.intake.services import codes_of, site_of
+from wiser_fhir.pas.chart import chart
 from wiser_fhir.pas.doubts import doubts
 from wiser_fhir.pas.evidence import documents
 from wiser_fhir.pas.forms import forms
@@ -54,6 +55,7 @@ def submission(request: RequestBundle, organization_id: UUID, received_at: datet
         evidence=len(found),
         documents=found,
         doubts=doubts(request),
+        chart=tuple(chart(request)),
         previous_utn=previous,
     )
 

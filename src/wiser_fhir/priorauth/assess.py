@@ -51,10 +51,12 @@ def assess(
     if not auto_affirm:
         for_a_person.append(_judge("auto-affirm", "Affirming by software is switched off."))
     out_of_scope = evaluation.with_outcome(Outcome.OUT_OF_SCOPE)
-    affirms = evaluation.holds and not out_of_scope and not for_a_person
+    doubtful = for_a_person or reading.missing or reading.doubted
+    affirms = evaluation.holds and not out_of_scope and not doubtful
     return Assessment(
         Recommendation.AFFIRM if affirms else Recommendation.REVIEW,
         (*for_a_person, *_criteria(reading, evaluation)),
+        reading.origins,
     )
 
 
@@ -64,7 +66,11 @@ def _criteria(reading: FormReading, evaluation: Evaluation) -> Iterator[Finding]
         text = reading.rules.by_id[name].text
         if name in reading.by_software:
             yield _judge(name, f"{text} (Answered by software; a person must.)")
-        else:
+        elif name in reading.by_others:
+            yield _judge(name, f"{text} (Answered by somebody else; a clinician must.)")
+        elif name in reading.doubted:
+            yield _judge(name, f"{text} ({reading.doubted[name]})")
+        elif name not in reading.spared:
             yield Finding(name, _STATUS[outcome], text)
 
 

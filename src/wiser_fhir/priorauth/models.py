@@ -9,6 +9,7 @@ from uuid import UUID
 
 from wiser_fhir.coverage.process import GateName
 from wiser_fhir.coverage.requested import Code, RequestedService
+from wiser_fhir.priorauth.form_items import FormLayout
 
 AnswerValue = bool | int | Decimal | str | date | tuple[str, ...]
 
@@ -102,12 +103,46 @@ class RequestedItem:
     site: Site | None = None
 
 
+class Origin(StrEnum):
+    """Who gave an answer: software, a person over what software had filled, or a person alone.
+
+    Source: DTR 2.2.0 and 2.0.1, information-origin.
+    """
+
+    AUTO = "auto"
+    OVERRIDE = "override"
+    MANUAL = "manual"
+
+
+class GivenAs(StrEnum):
+    """The type in which a form gave an answer."""
+
+    BOOLEAN = "boolean"
+    INTEGER = "integer"
+    DECIMAL = "decimal"
+    DATE = "date"
+    INSTANT = "instant"
+    TEXT = "text"
+    OPTION = "option"
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One answer of a form. `by_software` when the form says that software filled or changed it."""
+    """One answer of a form. `origin` is None where the form does not say who gave it.
+
+    `given_as` is None where the door it came in by knows of no types but ours. `by_clinician` is
+    False where the form names somebody for it who is none: the patient, an organization, a device.
+    """
 
     value: AnswerValue
-    by_software: bool = False
+    origin: Origin | None = None
+    given_as: GivenAs | None = field(default=None, compare=False)
+    by_clinician: bool = field(default=True, compare=False)
+
+    @property
+    def by_software(self) -> bool:
+        """Whether software filled it, also where a person changed it afterwards."""
+        return self.origin in (Origin.AUTO, Origin.OVERRIDE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +150,8 @@ class CompletedForm:
     """A QuestionnaireResponse as read. `answers` by question id (linkId).
 
     `questionnaire` is the canonical without its version, `version` what stood behind the bar.
+    `unreadable` are the questions with something under them that is no answer we can read.
+    `layout` is None where the door it came in by shows our own form.
     """
 
     questionnaire: str | None
@@ -123,6 +160,28 @@ class CompletedForm:
     about_the_patient: bool
     authored: datetime | None
     answers: Mapping[str, Answer]
+    unreadable: frozenset[str] = frozenset()
+    layout: FormLayout | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChartRecord:
+    """What one record of the patient's chart says that came with a request.
+
+    `days` are those by which its time may be told, `moment` the instant where it tells one. `value`
+    is in `unit`, a UCUM code. `negative` when it says that what it names is not so, `planned` when
+    it is an order only. A record of which only the codes are known can be compared with nothing.
+    `settled` is False where a record does not stand (yet), as one that is preliminary.
+    """
+
+    codes: frozenset[Code]
+    days: tuple[date, ...] = ()
+    moment: datetime | None = None
+    value: Decimal | None = None
+    unit: str | None = None
+    negative: bool = False
+    planned: bool = False
+    settled: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +203,8 @@ class Submission:
 
     `evidence` counts what the request carries of clinical documents and results: DocumentReferences
     with data, DiagnosticReports, Observations, Procedures. `doubts` are contradictions in the
-    request that a person has to look at, in plain words. `previous_utn` is set on a resubmission.
+    request that a person has to look at, in plain words. `chart` is what came along of the
+    patient's chart. `previous_utn` is set on a resubmission.
     """
 
     organization_id: UUID
@@ -162,6 +222,7 @@ class Submission:
     evidence: int
     doubts: tuple[str, ...] = ()
     documents: tuple[Document, ...] = ()
+    chart: tuple[ChartRecord, ...] = ()
     previous_utn: str | None = None
 
 
@@ -219,11 +280,24 @@ class Recommendation(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class AnswerOrigin:
+    """Who gave the answer of a question, and whether it was held against the rules."""
+
+    question: str
+    origin: Origin | None
+    counted: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Assessment:
-    """What the rules say of a request, with a finding for every criterion looked at."""
+    """What the rules say of a request, with a finding for every criterion looked at.
+
+    `answers` says of each question answered who did, for those who look at the case later.
+    """
 
     recommendation: Recommendation
     findings: tuple[Finding, ...]
+    answers: tuple[AnswerOrigin, ...] = ()
 
 
 class ItemRole(StrEnum):

@@ -15,6 +15,7 @@ from wiser_fhir.audit.recorder import AuditRow
 from wiser_fhir.coverage.requested import Code
 from wiser_fhir.db.bodies import compressed
 from wiser_fhir.priorauth.models import (
+    AnswerOrigin,
     Assessment,
     CaseItem,
     CaseStatus,
@@ -24,6 +25,7 @@ from wiser_fhir.priorauth.models import (
     FindingStatus,
     ItemRole,
     ItemStatus,
+    Origin,
     Party,
     PartyRole,
     PriorAuthorization,
@@ -308,7 +310,15 @@ def _assessment_json(assessment: Assessment | None) -> str | None:
         {"criterion": finding.criterion, "status": finding.status, "text": finding.text}
         for finding in assessment.findings
     ]
-    stored = {"recommendation": assessment.recommendation, "findings": findings}
+    answers = [
+        {"question": answer.question, "origin": answer.origin, "counted": answer.counted}
+        for answer in assessment.answers
+    ]
+    stored = {
+        "recommendation": assessment.recommendation,
+        "findings": findings,
+        "answers": answers,
+    }
     return orjson.dumps(stored).decode()
 
 
@@ -321,7 +331,13 @@ def _assessment(stored: dict[str, Any] | None) -> Assessment | None:
             Finding(finding["criterion"], FindingStatus(finding["status"]), finding["text"])
             for finding in stored["findings"]
         ),
+        tuple(_answer_origin(answer) for answer in stored.get("answers", ())),
     )
+
+
+def _answer_origin(stored: dict[str, Any]) -> AnswerOrigin:
+    origin = stored["origin"]
+    return AnswerOrigin(stored["question"], Origin(origin) if origin else None, stored["counted"])
 
 
 def _findings_json(assessment: Assessment | None) -> str | None:

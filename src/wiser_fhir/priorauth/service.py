@@ -26,6 +26,7 @@ from wiser_fhir.priorauth.repository import (
 )
 from wiser_fhir.priorauth.rows import DocumentFacts, submission_write
 from wiser_fhir.priorauth.scope import duplicate_of
+from wiser_fhir.priorauth.traces import traced
 
 Render = Callable[[PriorAuthorization], bytes]
 
@@ -138,6 +139,17 @@ class PriorAuthService:
         async with transaction(self.engine, caller.organization_id) as connection:
             stored = await Cases(connection).by_id(case_id)
             await write(connection, self._audit(caller, "claim-response.read", "read", case_id))
+        return stored
+
+    async def by_trace(self, caller: Caller, mbi: str, trace: str) -> StoredCase | None:
+        """One of the caller's own cases of a beneficiary, by its trace number or our reference.
+
+        Raises Unavailable.
+        """
+        async with transaction(self.engine, caller.organization_id) as connection:
+            stored = await traced(connection, caller.organization_id, mbi, trace)
+            outcome, case_id = ("read", stored.case.id) if stored else ("none", None)
+            await write(connection, self._audit(caller, "claim.trace", outcome, case_id, mbi=mbi))
         return stored
 
     async def _named(self, caller: Caller, received: Received) -> list[AssertionRecord]:

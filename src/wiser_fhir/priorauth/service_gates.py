@@ -168,10 +168,10 @@ def exclusion(visit: Visit) -> Iterator[Verdict]:
 
 
 def answers(visit: Visit) -> Iterator[Verdict]:
-    """An answer that counts can say that the request is none of WISeR's."""
+    """An answer that counts can say that the request is none of WISeR's, if the chart agrees."""
     if visit.rules is None:
         return
     reading = read_forms(visit.rules, visit.submission, visit.catalogue)
-    for name in out_of_scope(reading.rules, reading.answers):
+    for name in out_of_scope(reading.rules, reading.undoubted):
         text = reading.rules.by_id[name].text
         yield not_wiser(f"The answer given puts the request outside the model: {text}")

@@ -233,8 +233,10 @@ async def test_a_service_is_added_by_adding_a_folder(
     app: FastAPI, client: Client, line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No line of code knows the service: a folder of data makes it a service of the API."""
-    types = {"agreed": "boolean", "way": "choice", "signs": "multi_choice"}
-    answers = {"agreed": True, "way": "left", "signs": ["one"]}
+    types = {"agreed": "boolean", "way": "choice", "signs": "multi_choice", "begun": "date",
+             "seen": "date"}  # fmt: skip
+    answers = {"agreed": True, "way": "left", "signs": ["one"], "begun": "2026-09-01",
+               "seen": "2026-10-01"}  # fmt: skip
 
     async def sent(member: Member, **changes: Any) -> Json:
         bundle = request_bundle(

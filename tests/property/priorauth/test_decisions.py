@@ -25,6 +25,7 @@ from wiser_fhir.priorauth.models import (
     Answer,
     Assessment,
     CoverageKind,
+    Origin,
     Party,
     PartyRole,
     Recommendation,
@@ -118,7 +119,10 @@ ATTESTATIONS = {question.id for question in RULES.questions if question.is_attes
 @CALM
 @given(st.sets(st.sampled_from(sorted(FIRST_INJECTION))))
 def test_software_fills_facts_and_never_attests(filled: set[str]) -> None:
-    answers = {name: Answer(value, name in filled) for name, value in FIRST_INJECTION.items()}
+    answers = {
+        name: Answer(value, Origin.AUTO if name in filled else None)
+        for name, value in FIRST_INJECTION.items()
+    }
     told = decided(replace(WHOLE, forms=(form(answers),)))
     silent = {name: a for name, a in answers.items() if name not in filled & ATTESTATIONS}
     without = decided(replace(WHOLE, forms=(form(silent),)))

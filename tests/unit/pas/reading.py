@@ -11,6 +11,7 @@ from wiser_fhir.priorauth.models import Answer, CompletedForm, Submission
 
 ORGANIZATION = UUID("00000000-0000-4000-8000-000000000007")
 RECEIVED = datetime(2026, 11, 20, 16, 0, tzinfo=UTC)
+FORM = "https://wiser-fhir.example/fhir/Questionnaire/epidural-steroid-injection"
 CODE_SYSTEM = "https://wiser-fhir.example/fhir/CodeSystem/epidural-steroid-injection"
 ORIGIN = "http://hl7.org/fhir/us/davinci-dtr/StructureDefinition/information-origin"
 
@@ -62,7 +63,7 @@ def a_response(bundle: Json, *items: Json, **elements: Any) -> Json:
     """A completed QuestionnaireResponse about the Claim's patient."""
     return {
         "resourceType": "QuestionnaireResponse",
-        "questionnaire": "https://wiser-fhir.example/fhir/Questionnaire/some|2026-01-15",
+        "questionnaire": f"{FORM}|2026-01-15",
         "status": "completed",
         "subject": claim(bundle)["patient"],
         "authored": "2026-11-19T15:00:00Z",

@@ -395,6 +395,30 @@ def test_a_dtr_bundle_is_a_plain_collection(change: Change, says: tuple[str, ...
     assert _doubts(change) == says
 
 
+NOT_ONE = "A Bundle of forms does not begin with its one form."
+A_PATIENT = {"fullUrl": "urn:uuid:copy", "resource": {"resourceType": "Patient"}}
+A_FORM = {"fullUrl": "urn:uuid:more", "resource": {"resourceType": "QuestionnaireResponse"}}
+
+
+def _of_forms(*entries: Json) -> Change:
+    inner = {"resourceType": "Bundle", "type": "collection", "entry": list(entries)}
+    return lambda bundle: link(bundle, inner)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (_of_forms(A_FORM, A_PATIENT), ()),
+        (_of_forms(A_PATIENT, A_FORM), (NOT_ONE,)),
+        (_of_forms(A_FORM, A_FORM), (NOT_ONE,)),
+        (_of_forms(A_PATIENT), ()),
+    ],
+    ids=["first", "not first", "two", "none"],
+)
+def test_a_dtr_bundle_begins_with_its_one_form(change: Change, says: tuple[str, ...]) -> None:
+    assert _doubts(change) == says
+
+
 def test_a_dtr_bundle_that_the_claim_does_not_point_at() -> None:
     def unlinked(bundle: Json) -> None:
         entry = {"fullUrl": "urn:uuid:inner", "resource": a_response(bundle)}
@@ -510,6 +534,51 @@ def test_a_record_about_somebody_else(kind: str, name: str) -> None:
 )
 def test_a_record_about_nobody_we_find_raises_none(subject: object) -> None:
     assert _doubts(lambda b: of_kind(b, "DocumentReference").update(subject=subject)) == ()
+
+
+def _in_the_bundle_of_forms(bundle: Json, subject: Json, *beside: Json) -> None:
+    measure = {"resourceType": "Observation", "status": "final", "subject": subject}
+    entries = [
+        {"fullUrl": "urn:uuid:inner", "resource": a_response(bundle)},
+        {"fullUrl": "urn:uuid:measure", "resource": measure},
+        *beside,
+    ]
+    link(bundle, {"resourceType": "Bundle", "type": "collection", "entry": entries})
+
+
+def test_so_is_one_beside_a_form() -> None:
+    def change(bundle: Json) -> None:
+        _in_the_bundle_of_forms(bundle, _somebody_else(bundle))
+
+    assert _doubts(change) == (ANOTHER,)
+
+
+def test_an_equal_copy_of_the_patient_beside_a_form_raises_none() -> None:
+    def change(bundle: Json) -> None:
+        copy = {"fullUrl": "urn:uuid:copy", "resource": deepcopy(of_kind(bundle, "Patient"))}
+        _in_the_bundle_of_forms(bundle, {"reference": "urn:uuid:copy"}, copy)
+
+    assert _doubts(change) == ()
+
+
+@pytest.mark.parametrize("kind", ["Group", "Device", "Location"])
+def test_a_record_about_no_person_is_about_somebody_else(kind: str) -> None:
+    def change(bundle: Json) -> None:
+        inside = {"resourceType": kind, "id": "x"}
+        measure = {"resourceType": "Observation", "status": "final", "contained": [inside]}
+        add(bundle, {**measure, "subject": {"reference": "#x"}})
+
+    assert _doubts(change) == (ANOTHER,)
+
+
+def test_so_is_a_record_contained_in_another() -> None:
+    def change(bundle: Json) -> None:
+        other = _somebody_else(bundle)
+        of_kind(bundle, "ServiceRequest")["contained"] = [
+            {"resourceType": "Observation", "id": "o", "status": "final", "subject": other}
+        ]
+
+    assert _doubts(change) == (ANOTHER,)
 
 
 def test_another_patient_whom_nothing_is_about_raises_none() -> None:

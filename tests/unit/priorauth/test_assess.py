@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -21,14 +21,19 @@ from tests.unit.priorauth.wiser_requests import (
     request,
 )
 from wiser_fhir.coverage.catalogue import Catalogue
+from wiser_fhir.coverage.evaluate import Asked, asked
 from wiser_fhir.coverage.examples import Example, examples
 from wiser_fhir.priorauth.assess import assess
 from wiser_fhir.priorauth.models import (
+    Answer,
     AnswerValue,
     Assessment,
+    Beneficiary,
     CompletedForm,
     Finding,
     FindingStatus,
+    GivenAs,
+    Origin,
     Recommendation,
     Submission,
 )
@@ -95,9 +100,8 @@ def test_an_out_of_scope_answer_never_affirms(tmp_path: Path) -> None:
         text=MADE_UP,
     )  # fmt: skip
     catalogue = Catalogue.load(make_folder(tmp_path, {"made-up/2026-01-15.toml": outside}))
-    answers: dict[str, AnswerValue] = {"agreed": True, "way": "left", "signs": ("one",)}
     for score, recommendation in ((2, Recommendation.AFFIRM), (9, Recommendation.REVIEW)):
-        completed = made_up_form(answers | {"score": score})
+        completed = made_up_form({**MADE_UP_ANSWERS, "score": score})
         assessment = made_up_assessment(catalogue, completed)
         assert assessment.recommendation is recommendation
 
@@ -194,11 +198,106 @@ def test_an_answer_nobody_can_give(answers: dict[str, AnswerValue], says: str) -
     assert says in assessment.findings[0].text
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "given_as"),
+    [
+        ("esi-indication", "radicular", GivenAs.TEXT),
+        ("esi-contra", "none", GivenAs.TEXT),
+        ("esi-treatments-12m", 1, GivenAs.DECIMAL),
+    ],
+)
+def test_an_answer_of_another_type_is_none(
+    name: str, value: AnswerValue, given_as: GivenAs
+) -> None:
+    for told, affirmed in ((given_as, False), (EXPECTED[name], True), (None, True)):
+        answers = {**FIRST_INJECTION, name: Answer(value, given_as=told)}
+        assessment = assessed(request(forms=(form(answers),)))
+        assert (assessment.recommendation is Recommendation.AFFIRM) is affirmed
+        assert ("form-answers" in status(assessment)) is not affirmed
+
+
+EXPECTED = {
+    "esi-indication": GivenAs.OPTION,
+    "esi-contra": GivenAs.OPTION,
+    "esi-treatments-12m": GivenAs.INTEGER,
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"esi-sedation-why": True}, "Answered, though an earlier answer leaves it unasked: "),
+        ({"esi-indication": ("radicular", "stenosis")}, "Several answers where one is possible: "),
+    ],
+)
+def test_a_form_that_its_own_questions_do_not_allow(
+    changes: dict[str, AnswerValue], says: str
+) -> None:
+    assessment = assessed(request(forms=(form({**FIRST_INJECTION, **changes}),)))
+    assert assessment.recommendation is Recommendation.REVIEW
+    assert assessment.findings[0].criterion == "form-answers"
+    assert assessment.findings[0].text.startswith(says)
+
+
+def test_something_unreadable_under_a_question_goes_to_a_clinician() -> None:
+    readable = {name: a for name, a in FIRST_INJECTION.items() if name != "esi-scale"}
+    submission = request(forms=(form(readable, unreadable=frozenset({"esi-scale"})),))
+    assessment = assessed(submission)
+    assert assessment.recommendation is Recommendation.REVIEW
+    assert assessment.findings[0].criterion == "form-answers"
+    assert assessment.findings[0].text.startswith("No possible answer: ")
+    assert status(assessment)["esi-scale"] is FindingStatus.UNANSWERED
+
+
+def test_a_required_answer_missing_goes_to_a_clinician_whatever_the_decision_says() -> None:
+    """One of two ways to meet the criterion is met, so the decision holds without the other."""
+    example = next(e for e in EXAMPLES if e.name.endswith(REPEAT) and e.unanswered)
+    assessment = assessed_example(example, answers=asked_for(example))
+    assert assessment.recommendation is Recommendation.REVIEW
+    told = status(assessment)
+    assert [n for n, s in told.items() if s is FindingStatus.UNANSWERED] == ["esi-first-under"]
+    spared = assessed_example(example, f"{SERVICE}-adaptive", asked_for(example))
+    assert spared.recommendation is Recommendation.AFFIRM
+    assert "esi-first-under" not in status(spared)
+
+
+REPEAT = "repeat-with-benefit.json variation 40"
+
+
+@pytest.mark.parametrize("base", ["https://wiser-fhir.example/fhir",
+                                  "https://wiser-fhir.example/v2.0/fhir"])  # fmt: skip
+def test_an_adaptive_form_is_one_of_the_service(base: str) -> None:
+    address = f"{base}/Questionnaire/{SERVICE}-adaptive"
+    assert assessed(request(forms=(form(questionnaire=address),))).recommendation == "affirm"
+    other = form(questionnaire=f"{base}/Questionnaire/knee-arthroscopy-oa-adaptive")
+    assert assessed(request(forms=(other,))).recommendation == "review"
+    old = form(questionnaire=address, version="2025-01-01")
+    assert "not known here" in assessed(request(forms=(old,))).findings[0].text
+
+
+def test_what_software_attested_spares_an_adaptive_form_no_question() -> None:
+    example = next(e for e in EXAMPLES if e.name.endswith("tumor.json variation 4"))
+    told = {}
+    for origin in (Origin.MANUAL, Origin.AUTO):
+        answers = {
+            name: Answer(value, origin if name == "cf-tumor" else Origin.MANUAL)
+            for name, value in asked_for(example).items()
+        }
+        told[origin] = assessed_example(example, "cervical-fusion-adaptive", answers)
+    assert told[Origin.MANUAL].recommendation is Recommendation.AFFIRM
+    assert "cf-instability" not in status(told[Origin.MANUAL])
+    assert told[Origin.AUTO].recommendation is Recommendation.REVIEW
+    assert status(told[Origin.AUTO])["cf-instability"] is FindingStatus.UNANSWERED
+
+
 def by_software(*names: str) -> CompletedForm:
     """The form with some answers filled by software."""
     answers = form().answers
     return form(
-        answers={name: replace(a, by_software=name in names) for name, a in answers.items()}
+        answers={
+            name: replace(a, origin=Origin.AUTO if name in names else Origin.MANUAL)
+            for name, a in answers.items()
+        }
     )
 
 
@@ -213,6 +312,17 @@ def test_an_attestation_filled_by_software_does_not_count() -> None:
     assert status(assessment)["esi-impact"] is FindingStatus.NEEDS_JUDGEMENT
     [finding] = [f for f in assessment.findings if f.criterion == "esi-impact"]
     assert finding.text.endswith("(Answered by software; a person must.)")
+
+
+def test_an_attestation_by_anybody_but_a_clinician_does_not_count() -> None:
+    answers = {name: replace(a, by_clinician=False) for name, a in form().answers.items()}
+    facts = {name: answers[name] for name in ("esi-treatments-12m", "esi-repeat")}
+    assert assessed(request(forms=(form({**FIRST_INJECTION, **facts}),))).recommendation == "affirm"
+    assessment = assessed(request(forms=(form(answers),)))
+    assert assessment.recommendation is Recommendation.REVIEW
+    texts = {finding.criterion: finding.text for finding in assessment.findings}
+    assert texts["esi-impact"].endswith(" (Answered by somebody else; a clinician must.)")
+    assert "Answered" not in texts["esi-repeat"]
 
 
 def test_without_a_clinical_document_nothing_is_affirmed() -> None:
@@ -236,7 +346,13 @@ def test_a_finding_of_a_gate_goes_to_a_clinician() -> None:
 
 SIGNED = ('category      = "made-up"', 'category = "made-up"\nreviewed_by = "Dr. A"\n'
           "reviewed_on = 2026-02-03")  # fmt: skip
-MADE_UP_ANSWERS: Mapping[str, AnswerValue] = {"agreed": True, "way": "left", "signs": ("one",)}
+MADE_UP_ANSWERS: Mapping[str, AnswerValue] = {
+    "agreed": True,
+    "way": "left",
+    "signs": ("one",),
+    "begun": date(2026, 3, 1),
+    "seen": date(2026, 4, 1),
+}
 
 
 def test_rules_that_no_clinician_signed_only_review_in_production(tmp_path: Path) -> None:
@@ -293,23 +409,49 @@ def test_a_request_with_an_examples_answers_is_assessed_as_the_example_says(slug
         if example.rules.slug == slug:
             assessment = assessed_example(example)
             affirmed = assessment.recommendation is Recommendation.AFFIRM
-            assert affirmed == (example.expect == "affirm"), example.name
+            whole = not example.unanswered and asked_for(example) == example.answers
+            assert affirmed == (example.expect == "affirm" and whole), example.name
             told = status(assessment)
+            assert ("form-answers" in told) == (asked_for(example) != example.answers)
             unmet = (FindingStatus.UNMET, FindingStatus.NEEDS_JUDGEMENT)
+            told.pop("form-answers", None)
             assert {n for n, s in told.items() if s in unmet} == set(example.unmet)
             unanswered = {n for n, s in told.items() if s is FindingStatus.UNANSWERED}
             assert unanswered == set(example.unanswered)
 
 
-def assessed_example(example: Example) -> Assessment:
-    """The assessment of a request whose form has an example's answers."""
+@pytest.mark.parametrize("slug", CATALOGUE.slugs)
+def test_an_adaptive_form_may_leave_open_what_the_decision_can_spare(slug: str) -> None:
+    """A question that the decision does not name is asked all the same, and required."""
+    for example in EXAMPLES:
+        spared = example.rules.deciding.issuperset(example.unanswered)
+        if example.rules.slug == slug and example.expect == "affirm" and spared:
+            assessment = assessed_example(example, f"{slug}-adaptive", asked_for(example))
+            assert assessment.recommendation is Recommendation.AFFIRM, example.name
+            assert FindingStatus.UNANSWERED not in status(assessment).values(), example.name
+
+
+def asked_for(example: Example) -> Mapping[str, AnswerValue]:
+    """The answers of an example to questions that its other answers let be asked."""
+    rules, given = example.rules, example.answers
+    return {name: a for name, a in given.items() if asked(rules, given, name) is Asked.YES}
+
+
+def assessed_example(
+    example: Example,
+    name: str | None = None,
+    answers: Mapping[str, AnswerValue | Answer] | None = None,
+) -> Assessment:
+    """The assessment of a request whose form has an example's answers. Nobody says how old the
+    beneficiary is, who is of another age in each example."""
     completed = form(
-        questionnaire=f"https://wiser-fhir.example/fhir/Questionnaire/{example.rules.slug}",
-        answers=example.answers,
+        questionnaire=f"https://wiser-fhir.example/fhir/Questionnaire/{name or example.rules.slug}",
+        answers=example.answers if answers is None else answers,
     )
+    nobody = Beneficiary("1EG4TE5MK73", "Doe", "Jane", None)
     return assess(
         example.rules,
-        request(forms=(completed,)),
+        request(forms=(completed,), beneficiary=nobody),
         CATALOGUE,
         auto_affirm=True,
         require_reviewed=False,

@@ -35,6 +35,7 @@ from wiser_fhir.priorauth.models import (
     DismissalReason,
     FindingStatus,
     ItemRole,
+    Origin,
     RequestedItem,
     Site,
     SiteKind,
@@ -223,7 +224,7 @@ def test_an_answer_that_is_none_of_wisers() -> None:
 def test_an_answer_that_does_not_count_never_dismisses(changes: dict[str, Any]) -> None:
     answers = {**FIRST_INJECTION, "esi-purpose": False}
     assert findings(request(forms=(form(answers, **changes),))) == {}
-    software = {**FIRST_INJECTION, "esi-purpose": Answer(False, by_software=True)}
+    software = {**FIRST_INJECTION, "esi-purpose": Answer(False, Origin.AUTO)}
     assert findings(request(forms=(form(software),))) == {}
 
 
