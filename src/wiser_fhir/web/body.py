@@ -5,7 +5,7 @@ import re
 from collections.abc import AsyncIterator
 from json import JSONDecodeError
 from typing import Any
-from uuid import UUID
+from urllib.parse import parse_qsl
 
 import anyio
 import orjson
@@ -14,8 +14,10 @@ from starlette.requests import Request
 
 from wiser_fhir.errors import Malformed, Problem, TooLarge
 from wiser_fhir.web.principal import known_caller
+from wiser_fhir.web.turns import Turns
 
 MAX_BODY = 32 * 1024 * 1024
+MAX_FORM = 64 * 1024
 MAX_DEPTH = 64
 MAX_ENTRIES = 2_000
 # A body this large is parsed off the event loop, and one at a time.
@@ -24,7 +26,8 @@ MAX_TOKENS = 500_000
 # Large bodies are held by few at a time, one of each organization: a slow sender holds up its own.
 _LARGE_BODIES = anyio.CapacityLimiter(4)
 _PARSING = anyio.CapacityLimiter(1)
-_turns: dict[UUID | None, anyio.CapacityLimiter] = {}
+_turns = Turns()
+_MOST_FIELDS = 200
 _CHUNK = 1024 * 1024
 
 # orjson writes 254 levels and no more. Wrapped in 190, what is deeper than 64 no longer fits.
@@ -67,13 +70,24 @@ async def read_json(request: Request) -> tuple[bytes, dict[str, Any]]:
         return received, await anyio.to_thread.run_sync(parse_json, received, limiter=_PARSING)
 
 
+async def read_form(request: Request) -> list[tuple[str, str]]:
+    """The pairs of a form, in their order. Raises TooLarge, Malformed."""
+    _check_headers(request)
+    body = _Reading(request.stream())
+    if not await body.read(MAX_FORM, refuse=False):
+        raise TooLarge(f"The form is larger than {MAX_FORM // 1024} KiB.")
+    try:
+        return parse_qsl(body.taken().decode(), keep_blank_values=True, max_num_fields=_MOST_FIELDS)
+    except UnicodeDecodeError:
+        raise Malformed("The form is not UTF-8.") from None
+    except ValueError:
+        raise TooLarge(f"The form has more than {_MOST_FIELDS} fields.") from None
+
+
 def _turn(request: Request) -> anyio.CapacityLimiter:
     """The turn of the caller's organization; strangers share one."""
     caller = known_caller(request)
-    own = caller.organization_id if caller is not None else None
-    if own not in _turns:
-        _turns[own] = anyio.CapacityLimiter(1)
-    return _turns[own]
+    return _turns.of(caller.organization_id if caller is not None else None)
 
 
 def _check_headers(request: Request) -> None:

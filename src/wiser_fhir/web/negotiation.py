@@ -9,6 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 _TYPES = frozenset({"application/fhir+json", "application/json"})
+_FORM = "application/x-www-form-urlencoded"
 _RANGES = _TYPES | {"*/*", "application/*"}
 _FORMATS = _TYPES | {"json"}
 _R4 = frozenset({"4.0", "4.0.1"})
@@ -33,6 +34,13 @@ def check_content_type(request: Request) -> None:
     """Raises HTTPException 415 unless the body is said to be FHIR JSON."""
     if not _is_json(request.headers.get("content-type", "")):
         raise HTTPException(415, "Only JSON is read here: Content-Type: application/fhir+json.")
+
+
+def check_form_type(request: Request) -> None:
+    """Raises HTTPException 415 unless the body is said to be a form, as a search is sent."""
+    media_type, _ = _parsed(request.headers.get("content-type", ""))
+    if media_type != _FORM:
+        raise HTTPException(415, f"A search is sent as a form: Content-Type: {_FORM}.")
 
 
 def _is_format(value: str) -> bool:

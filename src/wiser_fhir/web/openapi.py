@@ -2,7 +2,7 @@
 
 import html
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -17,6 +17,7 @@ from wiser_fhir.web.outcome import FHIR_JSON
 _BEARER = "bearer"
 _CDS = "cds-hooks-jwt"
 _JSON = "application/json"
+_FORM = "application/x-www-form-urlencoded"
 _REFUSALS = {
     400: "Not readable, or not valid FHIR R4.",
     401: "No live bearer token.",
@@ -36,6 +37,21 @@ _OUTCOME = {
     "properties": {
         "resourceType": {"const": "OperationOutcome"},
         "issue": {"type": "array", "minItems": 1, "items": {"type": "object"}},
+    },
+}
+_PARAMETERS = {
+    "type": "object",
+    "required": ["resourceType", "parameter"],
+    "properties": {
+        "resourceType": {"const": "Parameters"},
+        "parameter": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["name"],
+                "properties": {"name": {"type": "string"}, "resource": {"type": "object"}},
+            },
+        },
     },
 }
 _SYSTEM_VALUE = {
@@ -96,9 +112,50 @@ def fhir_operation(
     }
 
 
+def parameters_operation(
+    answer: str, statuses: Sequence[int], profile: str, examples: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Arguments for `router.post` on an operation that takes a Parameters resource.
+
+    `answer` is the resource type of the 200, `profile` what defines the request, `examples` bodies
+    by what they show.
+    """
+    shown = {name: {"value": body} for name, body in examples.items()}
+    content = {"schema": _PARAMETERS, "examples": shown}
+    return {
+        **fhir_answer(answer, statuses),
+        "openapi_extra": {
+            "security": [{_BEARER: []}],
+            "externalDocs": {"url": profile, "description": "Definition of the request"},
+            "requestBody": {"required": True, "content": {FHIR_JSON: content}},
+        },
+    }
+
+
+def fhir_query(answer: str, statuses: Sequence[int], names: Iterable[str]) -> dict[str, Any]:
+    """Arguments for `router.get` on what is asked by a query: a search, or an operation."""
+    described = fhir_answer(answer, statuses)
+    described["openapi_extra"]["parameters"] = [
+        {"name": name, "in": "query", "schema": {"type": "string"}} for name in names
+    ]
+    return described
+
+
+def fhir_form(answer: str, statuses: Sequence[int], names: Iterable[str]) -> dict[str, Any]:
+    """Arguments for `router.post` on a search that is sent as a form."""
+    described = fhir_answer(answer, statuses)
+    fields = {name: {"type": "string"} for name in names}
+    content = {_FORM: {"schema": {"type": "object", "properties": fields}}}
+    described["openapi_extra"]["requestBody"] = {"content": content}
+    return described
+
+
 def fhir_answer(answer: str, statuses: Sequence[int]) -> dict[str, Any]:
-    """Arguments for `router.get` on a FHIR interaction that sends one resource."""
-    resource = {"type": "object", "properties": {"resourceType": {"const": answer}}}
+    """Arguments for `router.get` on a FHIR interaction that sends one resource.
+
+    `answer` is its type, or such as `Bundle or Parameters`.
+    """
+    resource = {"type": "object", "properties": {"resourceType": {"enum": answer.split(" or ")}}}
     return {
         "response_model": None,
         "responses": {

@@ -9,7 +9,7 @@ from wiser_fhir.auth.principal import Principal
 from wiser_fhir.auth.scopes import grants
 from wiser_fhir.auth.tokens import Authenticator
 from wiser_fhir.errors import Forbidden
-from wiser_fhir.web.negotiation import check_accept, check_content_type
+from wiser_fhir.web.negotiation import check_accept, check_content_type, check_form_type
 
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
@@ -30,8 +30,10 @@ def known_caller(request: Request) -> Principal | None:
     return getattr(request.state, "principal", None)
 
 
-def require(*scopes: str) -> Callable[[Request], Awaitable[Principal]]:
+def require(*scopes: str, form: bool = False) -> Callable[[Request], Awaitable[Principal]]:
     """A dependency for FHIR routes: the caller, once it has shown that it may and speaks JSON.
+
+    `form` is for a search by POST, whose parameters come as a form.
 
     Use as `caller: Annotated[Principal, Depends(require("system/Claim.c"))]`. One dependency for
     all of it, because each costs a few percent of a request. Raises Unauthenticated, Forbidden,
@@ -45,7 +47,7 @@ def require(*scopes: str) -> Callable[[Request], Awaitable[Principal]]:
             raise Forbidden(f"The token's scopes do not cover {' '.join(scopes)}.")
         check_accept(request)
         if request.method in _WITH_BODY:
-            check_content_type(request)
+            (check_form_type if form else check_content_type)(request)
         return principal
 
     return caller

@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 
 _UUID = re.compile(rb"[0-9A-Fa-f]{8}(-?)(?:[0-9A-Fa-f]{4}\1){3}[0-9A-Fa-f]{12}")
 
+# A base URL that is written with a slash at its end makes two of them.
+_SLASHES = re.compile("/{2,}")
 _CLIENT_GONE = 499
 
 _HEADERS = (
@@ -53,6 +55,8 @@ class Shell:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        if "//" in scope["path"]:
+            scope = {**scope, "path": _SLASHES.sub("/", scope["path"])}
         started = perf_counter()
         request_id = _request_id(scope)
         scope.setdefault("state", {})["request_id"] = request_id

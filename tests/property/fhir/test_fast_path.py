@@ -46,20 +46,20 @@ def nodes(value: Any) -> list[Any]:
 def test_what_it_proves_is_good(
     data: st.DataObject, bundle: Any, validator: GuideValidator
 ) -> None:
-    mutant = copy.deepcopy(bundle)
+    mutant = copy.deepcopy(bundle)  # and so is what is put in: a second change may go into it
     for _ in range(data.draw(st.integers(1, 2))):
         found = nodes(mutant)
         node = found[data.draw(st.integers(0, len(found) - 1))]
         if isinstance(node, list):
-            node[data.draw(st.integers(0, len(node) - 1))] = data.draw(VALUES)
+            node[data.draw(st.integers(0, len(node) - 1))] = copy.deepcopy(data.draw(VALUES))
         elif data.draw(st.booleans()):
-            node[data.draw(KEYS)] = data.draw(VALUES)
+            node[data.draw(KEYS)] = copy.deepcopy(data.draw(VALUES))
         else:
             key = data.draw(st.sampled_from(sorted(node)))
             if data.draw(st.booleans()):
                 del node[key]
             else:
-                node[key] = data.draw(VALUES)
+                node[key] = copy.deepcopy(data.draw(VALUES))
     before = json.dumps(mutant, sort_keys=True)
     errors = [p for p in validator.problems(mutant, PROFILE) if p.severity == "error"]
     assert validator.accepts(mutant, PROFILE) is not bool(errors)

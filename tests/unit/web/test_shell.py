@@ -340,3 +340,15 @@ def test_json_lines_keep_only_known_fields(capsys: pytest.CaptureFixture[str]) -
     assert first["case"] == "c-1"
     assert second["error"] == "builtins.ValueError"
     assert CANARY not in json.dumps([first, second])
+
+
+@pytest.mark.parametrize("path", ["//number", "//fhir//number", "///fhir///number"])
+async def test_a_base_url_may_end_in_a_slash(http: AsyncClient, path: str) -> None:
+    base = "http://test" if "fhir" in path else "http://test/fhir"
+    answer = await http.get(f"{base}{path}?n=7")
+    assert (answer.status_code, answer.json()) == (200, 7)
+
+
+async def test_more_slashes_open_no_door(http: AsyncClient) -> None:
+    del http.headers["Authorization"]
+    assert (await http.get("http://test//fhir//nowhere")).status_code == 401
