@@ -68,7 +68,7 @@ demo: $(RUNTIME) ## Send three requests through a sandbox and show what came of 
 	@WISER_MODE=sandbox $(BIN)/wiser-fhir demo
 
 .PHONY: test
-test: $(RUNTIME) $(DEV) branches ## Run every test (WORKERS=2 at a time)
+test: $(RUNTIME) $(DEV) pages branches ## Run every test (WORKERS=2 at a time)
 	@echo "running every test"
 	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup --requirements $(PYTEST)
 
@@ -77,6 +77,22 @@ branches: $(RUNTIME) $(DEV)
 	@echo "running every branch of priorauth and coverage"
 	@$(BIN)/python -m pytest -q -n $(WORKERS) --cov=wiser_fhir.priorauth --cov=wiser_fhir.coverage \
 		--cov-branch --cov-report=term:skip-covered --cov-fail-under=100 $(BRANCH_TESTS)
+
+# What pages load is built from the package registry, and no part of this repository.
+LFORMS := src/wiser_fhir/static/lforms
+LFORMS_DIST := build/pages/node_modules/lforms/dist/lforms
+.PHONY: pages
+pages: $(LFORMS)/.built-$(call sum,pages/package-lock.json) ## Build LHC-Forms into the server, for previews (npm)
+
+$(LFORMS)/.built-%:
+	@command -v npm >/dev/null || { echo "npm is needed" >&2; exit 1; }
+	@rm -rf $(LFORMS) && mkdir -p build/pages $(LFORMS)/assets/lib
+	@cp pages/package.json pages/package-lock.json build/pages/
+	@cd build/pages && npm ci --ignore-scripts --silent
+	@cp $(LFORMS_DIST)/LICENSE.md $(LFORMS_DIST)/fhir/R4/lformsFHIR.min.js $(LFORMS)/
+	@cd $(LFORMS_DIST)/webcomponent && cp lhc-forms.js styles.css *.png $(CURDIR)/$(LFORMS)/
+	@cp $(LFORMS_DIST)/webcomponent/assets/lib/zone.min.js $(LFORMS)/assets/lib/
+	@touch $@
 
 .PHONY: check
 check: $(RUNTIME) $(DEV) ## Lint, formatting, types, direction of imports
@@ -95,7 +111,7 @@ oracle: $(RUNTIME) $(DEV) ## Compare our validator with HL7's over everything (J
 	@$(BIN)/python -m tests.oracle.agreement
 
 .PHONY: wheel
-wheel: $(RUNTIME) ## Build the wheel and try it in an environment of its own, as the Dockerfile does
+wheel: $(RUNTIME) pages ## Build the wheel and try it in an environment of its own, as the Dockerfile does
 	@rm -rf build/wheel && mkdir -p build/wheel
 	@echo "building the wheel"; $(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir build/wheel .
 	@$(PYTHON) -m venv build/wheel/venv
@@ -103,6 +119,10 @@ wheel: $(RUNTIME) ## Build the wheel and try it in an environment of its own, as
 	@build/wheel/venv/bin/python -m pip install --quiet --no-deps build/wheel/*.whl
 	@cd build/wheel && venv/bin/wiser-fhir coverage check >/dev/null
 	@cd build/wheel && WISER_MODE=sandbox WISER_DATA_DIR=data venv/bin/wiser-fhir migrate
+
+.PHONY: cql
+cql: $(RUNTIME) $(DEV) ## Translate the population logic anew (Node)
+	@$(BIN)/python -c 'from tests.conformance.dtr import charts_run as run; run.compile_to(run.LOGIC / "elm")'
 
 .PHONY: docs
 docs: $(RUNTIME) ## Write the pages that are made from the code

@@ -20,13 +20,20 @@ from wiser_fhir.coverage.catalogue import Catalogue
 from wiser_fhir.crd import routes as crd
 from wiser_fhir.crd.door import CrdDoor
 from wiser_fhir.crd.response import no_suite
-from wiser_fhir.crd.soundness import soundness
 from wiser_fhir.db import migrate
 from wiser_fhir.db.embedded import Embedded
 from wiser_fhir.db.engine import create_engine, transaction
+from wiser_fhir.dtr import conformance_routes, preview
+from wiser_fhir.dtr import routes as dtr
+from wiser_fhir.dtr.door import DtrDoor
+from wiser_fhir.dtr.error_log import ErrorLog
+from wiser_fhir.dtr.forms import Forms
+from wiser_fhir.dtr.package import Packages
+from wiser_fhir.dtr.published import Publications
 from wiser_fhir.egress.client import Egress
 from wiser_fhir.fhir.codes import LINES, REQUEST_BUNDLE, Line
 from wiser_fhir.fhir.validation.validator import GuideValidator
+from wiser_fhir.intake.soundness import soundness
 from wiser_fhir.pas.claim_response import Renderer
 from wiser_fhir.pas.reject_reasons import RejectReasons
 from wiser_fhir.pas.routes import PasDoor, router_for
@@ -84,6 +91,8 @@ def create_app(settings: Settings, clock: Clock = utc_now) -> FastAPI:
                 await engine.dispose()
 
     pas = [(PATHS[line], router_for(line)) for line in LINES]
+    published = [(PATHS[line], conformance_routes.router_for(line)) for line in LINES]
+    forms = [(PATHS[line], dtr.router_for(line)) for line in LINES]
     metadata = [(PATHS[line], metadata_router(f"metadata-{line}")) for line in LINES]
     look = Look(
         protected=tuple(f"{path}/" for path in PATHS.values()),
@@ -91,8 +100,12 @@ def create_app(settings: Settings, clock: Clock = utc_now) -> FastAPI:
         https=(settings.public_url or "").startswith("https:"),
         log_level=settings.log_level,
     )
-    routers = [("", operations.router), *metadata, *pas, ("", crd.router())]
-    return application(lifespan, routers, look)
+    pages = preview.router(lambda r: r.app.state.forms, clock, open_to_all=settings.sandbox)
+    others = [("", operations.router), ("", crd.router()), ("", pages)]
+    app = application(lifespan, [*metadata, *pas, *forms, *published, *others], look)
+    for path, files in preview.static_files().items():
+        app.mount(path, files)
+    return app
 
 
 def _load_data() -> tuple[Catalogue, Mapping[Line, GuideValidator]]:
@@ -142,11 +155,34 @@ def _furnish(app: FastAPI, tools: _Tools) -> None:
         )
         for line in LINES
     }
+    bases = {line: f"{settings.public_url}{PATHS[line]}" for line in LINES}
+    state.forms = Forms.load(tools.catalogue, bases)
+    log = ErrorLog(engine)
+    state.publications = {
+        line: Publications.of(line, bases[line], state.forms, tools.catalogue, log, clock)
+        for line in LINES
+    }
+    sound = {line: soundness(validator) for line, validator in tools.validators.items()}
+    state.dtr = {
+        line: DtrDoor(
+            line=line,
+            forms=state.forms,
+            catalogue=tools.catalogue,
+            packages=Packages(line, bases[line]),
+            soundness=sound[line],
+            ledger=Ledger(engine),
+            cases=service,
+            registry=known,
+            recorder=state.recorder,
+            clock=clock,
+        )
+        for line in LINES
+    }
     state.crd = CrdDoor(
         catalogue=tools.catalogue,
         registry=known,
         served_states=frozenset(settings.states),
-        soundness={line: soundness(validator) for line, validator in tools.validators.items()},
+        soundness=sound,
         engine=engine,
         ledger=Ledger(engine),
         egress=tools.egress,

@@ -5,7 +5,7 @@ import re
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 from uuid import UUID, uuid4
@@ -28,6 +28,7 @@ from wiser_fhir.coverage.loading import CatalogueError
 from wiser_fhir.db import migrate as migrations
 from wiser_fhir.db.embedded import EmbeddedError
 from wiser_fhir.db.engine import create_engine, enter, transaction
+from wiser_fhir.dtr.error_listing import grouped, listing, sightings
 from wiser_fhir.egress.url import read_origin
 from wiser_fhir.errors import NotFound, Unavailable
 from wiser_fhir.fhir.validation.compiler import CompileError, compile_guides, verify_guides
@@ -295,6 +296,27 @@ async def _hook_call(settings: Settings, name: str) -> str:
                     await write(db, row)
                     return orjson.dumps(found, default=str, option=orjson.OPT_INDENT_2).decode()
     raise NotFound("hook call, assertion or card")
+
+
+@cli.command("form-errors")
+def form_errors(
+    since: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="First day of report.")
+    ] = None,
+    questionnaire: Annotated[
+        str | None, typer.Option(help="The service, such as skin-substitutes.")
+    ] = None,
+) -> None:
+    """Print what clients reported of our forms, newest first, the same together. As the owner role;
+    no report holds a sender's own words.
+    """
+    day = None if since is None else since.date()
+    print(asyncio.run(_form_errors(_settings(), day, questionnaire)))
+
+
+async def _form_errors(settings: Settings, since: date | None, slug: str | None) -> str:
+    async with _as_owner(settings, "form-errors") as engine:
+        return listing(grouped(await sightings(engine, since, slug)))
 
 
 @asynccontextmanager

@@ -499,6 +499,30 @@ card_feedback = Table(
     _message("card_feedback", "message_id", "message", **_AT_COMMIT),
 )
 
+questionnaire_error = Table(
+    "questionnaire_error",
+    metadata,
+    _organization(),
+    Column("reported_on", Date, nullable=False),
+    Column("sha256", LargeBinary, nullable=False),
+    _column("client_id", Uuid),
+    _column("at", _instant),
+    _column("line", Text),
+    _maybe("form"),
+    _maybe("version"),
+    _column("severity", Text),
+    _column("code", Text),
+    _column("paths", ARRAY(Text)),
+    _column("details", ARRAY(Text)),
+    _column("mentions", ARRAY(Text)),
+    PrimaryKeyConstraint("organization_id", "reported_on", "sha256"),
+    ForeignKeyConstraint(
+        ["organization_id", "client_id"],
+        ["client.organization_id", "client.id"],
+        name="fk_questionnaire_error_client",
+    ),
+)
+
 audit_event = Table(
     "audit_event",
     metadata,

@@ -12,11 +12,14 @@ _CASES = (
     *("document", "message", "notification"),
 )
 _HOOKS = ("hook_call", "coverage_assertion", "hook_card", "card_feedback")
-_GUARDED = ("determination", "message", "utn", *_HOOKS)
+_REPORTS = ("questionnaire_error",)
+_EMPTIED = (*_CASES, *_HOOKS, *_REPORTS)
+_GUARDED = ("determination", "message", "utn", *_HOOKS, *_REPORTS)
 
 
 async def empty_sandbox(owner_url: str) -> None:
-    """Forget every case and every hook call. Who may come in stays, and so does the audit trail.
+    """Forget every case, hook call and report of an error. Who may come in stays, and so does the
+    audit trail.
 
     The triggers that forbid it are lifted inside one transaction, which only the owner can do.
     Raises ModeMismatch, NotReady, Unavailable.
@@ -30,6 +33,6 @@ async def empty_sandbox(owner_url: str) -> None:
                     for table in _GUARDED:
                         await connection.execute(text(f"alter table {table} {verb} trigger user"))
                     if verb == "disable":
-                        await connection.execute(text(f"truncate {', '.join((*_CASES, *_HOOKS))}"))
+                        await connection.execute(text(f"truncate {', '.join(_EMPTIED)}"))
     finally:
         await engine.dispose()

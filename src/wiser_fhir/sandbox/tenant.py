@@ -25,6 +25,7 @@ from wiser_fhir.priorauth.registry import RegistryFile
 _EMPTIED = (
     "message", "prior_auth_case", "submission", "determination", "case_item", "case_party", "utn",
     "document", "notification", "hook_call", "coverage_assertion", "hook_card", "card_feedback",
+    "questionnaire_error",
 )  # fmt: skip
 
 

@@ -126,6 +126,10 @@ def test_migrate_and_reset_may_be_run_again(data: Path) -> None:
     assert run("migrate", env=sandbox(data)).stdout == "migrated\n"
     assert run("migrate", env=sandbox(data)).stdout == "migrated\n"
     assert run("sandbox", "reset", env=sandbox(data)).stdout == "the sandbox is empty\n"
+    assert run("form-errors", env=sandbox(data)).stdout == "no errors reported\n"
+    narrowed = ["--since", "2026-11-20", "--questionnaire", "skin-substitutes"]
+    assert run("form-errors", *narrowed, env=sandbox(data)).stdout == "no errors reported\n"
+    assert run("form-errors", "--since", "soon", env=sandbox(data)).returncode == 2
 
 
 def test_a_taken_port_is_one_line(data: Path) -> None:

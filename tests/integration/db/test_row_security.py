@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from tests.database import MakeCase, MakeOrganization, become_app
 from tests.ledger_values import (
+    CALLED,
     SERVICE_ID,
     a_call,
     a_card,
@@ -18,8 +19,11 @@ from tests.ledger_values import (
     an_audit,
     insert_client,
 )
+from wiser_fhir.auth.principal import Principal
 from wiser_fhir.db.base import metadata
 from wiser_fhir.db.engine import transaction
+from wiser_fhir.dtr.error_log import ErrorLog
+from wiser_fhir.dtr.error_report import ReportedIssue
 from wiser_fhir.priorauth.ledger import Ledger
 from wiser_fhir.priorauth.models import CaseStatus
 
@@ -47,6 +51,9 @@ async def theirs(
     ledger, audit, card = Ledger(app_engine), an_audit(organization_id), a_card()
     await ledger.record(organization_id, a_call(client_id), [an_assertion()], [card], audit)
     await ledger.feedback(organization_id, SERVICE_ID, b"{}", [a_feedback(card)], audit)
+    reporter = Principal(client_id, "reporter", organization_id, {}, None)
+    issue = ReportedIssue("skin-substitutes", None, "error", "value", (), (), ())
+    await ErrorLog(app_engine).keep(reporter, "2.2", [issue], CALLED, audit)
     return organization_id
 
 

@@ -367,7 +367,9 @@ async def test_the_application_may_end_a_utn_and_nothing_else(
         await run(app_engine, case, UTN.format(change))
 
 
-@pytest.mark.parametrize("table", ["determination", "message", "audit_event"])
+@pytest.mark.parametrize(
+    "table", ["determination", "message", "audit_event", "questionnaire_error"]
+)
 @pytest.mark.parametrize("verb", ["update {} set organization_id = null", "delete from {}"])
 async def test_what_is_append_only_the_application_cannot_change(
     app_engine: AsyncEngine, make_case: MakeCase, table: str, verb: str
@@ -378,7 +380,9 @@ async def test_what_is_append_only_the_application_cannot_change(
             await run(app_engine, case, statement)
 
 
-@pytest.mark.parametrize("table", ["determination", "message", "audit_event"])
+@pytest.mark.parametrize(
+    "table", ["determination", "message", "audit_event", "questionnaire_error"]
+)
 @pytest.mark.parametrize(
     "verb",
     ["update {} set organization_id = null", "delete from {}", "truncate {} cascade"],

@@ -48,6 +48,7 @@ GRANTS = {
     "notification": {"SELECT", "INSERT"},
     "organization": {"SELECT"},
     "prior_auth_case": {"SELECT", "INSERT"},
+    "questionnaire_error": {"SELECT", "INSERT"},
     "submission": {"SELECT", "INSERT"},
     "utn": {"SELECT", "INSERT"},
 }

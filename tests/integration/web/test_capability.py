@@ -7,13 +7,27 @@ from fastapi import FastAPI
 from httpx import AsyncClient
 
 from wiser_fhir.app import PATHS
+from wiser_fhir.auth.scopes import grants
+from wiser_fhir.dtr.reading import SEARCHED
 from wiser_fhir.fhir.codes import Line
 
 _INTERACTIONS = {
-    "create": ("POST", ""),
-    "read": ("GET", "/{}"),
-    "update": ("PUT", "/{}"),
-    "delete": ("DELETE", "/{}"),
+    "create": {("POST", "")},
+    "read": {("GET", "/{}")},
+    "update": {("PUT", "/{}")},
+    "delete": {("DELETE", "/{}")},
+    "search-type": {("GET", ""), ("POST", "/_search")},
+}
+# Every operation is posted to; what may also be asked otherwise, at its type and at the base.
+_ALSO_AT_TYPE = {"expand": {("GET", ""), ("GET", "/{}"), ("POST", "/{}")}}
+_ALSO_AT_BASE = {"expand": {("GET", "")}}
+_SEARCH_PARAMETERS = {
+    "_id": "token",
+    "name": "string",
+    "status": "token",
+    "title": "string",
+    "url": "uri",
+    "version": "token",
 }
 
 
@@ -21,13 +35,19 @@ def declared(statement: dict[str, Any]) -> set[tuple[str, str]]:
     """Methods and paths of everything a CapabilityStatement lists, below its base."""
     found = {("GET", "/metadata")}
     [rest] = statement["rest"]
+    for operation in rest["operation"]:
+        name = operation["name"]
+        for method, place in {("POST", "")} | _ALSO_AT_BASE.get(name, set()):
+            found.add((method, f"{place}/${name}"))
     for resource in rest["resource"]:
         base = f"/{resource['type']}"
         for interaction in resource.get("interaction", []):
-            method, rest_of_path = _INTERACTIONS[interaction["code"]]
-            found.add((method, base + rest_of_path))
+            for method, rest_of_path in _INTERACTIONS[interaction["code"]]:
+                found.add((method, base + rest_of_path))
         for operation in resource.get("operation", []):
-            found.add(("POST", f"{base}/${operation['name']}"))
+            name = operation["name"]
+            for method, place in {("POST", "")} | _ALSO_AT_TYPE.get(name, set()):
+                found.add((method, f"{base}{place}/${name}"))
     return found
 
 
@@ -48,6 +68,50 @@ async def test_what_is_declared_is_offered_and_what_is_offered_is_declared(
     base = PATHS[line]
     statement = (await anonymous.get(f"{base}/metadata")).json()
     assert declared(statement) == offered(app, base)
+
+
+@pytest.mark.parametrize(("line", "guide"), [("2.2", "2.2.0"), ("2.0", "2.0.1")])
+async def test_the_guide_s_payer_service_is_instantiated_at_its_version(
+    anonymous: AsyncClient, line: Line, guide: str
+) -> None:
+    statement = (await anonymous.get(f"{PATHS[line]}/metadata")).json()
+    dtr = "http://hl7.org/fhir/us/davinci-dtr"
+    assert statement["instantiates"] == [f"{dtr}/CapabilityStatement/dtr-payer-service|{guide}"]
+    named = f"{dtr}/ImplementationGuide/hl7.fhir.us.davinci-dtr|{guide}"
+    assert named in statement["implementationGuide"]
+    expected = {"questionnaire-package", "next-question", "expand", "log-questionnaire-errors"}
+    [rest] = statement["rest"]
+    assert {each["name"] for each in rest["operation"]} == expected
+    own = [each["definition"] for each in rest["operation"] if each["definition"].startswith(dtr)]
+    assert all(each.endswith(f"|{guide}") for each in own)
+
+
+@pytest.mark.parametrize("line", PATHS)
+async def test_every_search_parameter_that_is_declared_is_known_and_the_other_way_round(
+    http: AsyncClient, line: Line
+) -> None:
+    statement = (await http.get(f"{PATHS[line]}/metadata")).json()
+    [rest] = statement["rest"]
+    for resource in rest["resource"]:
+        parameters = {each["name"]: each["type"] for each in resource.get("searchParam", [])}
+        if parameters:
+            assert parameters == _SEARCH_PARAMETERS
+        for name in parameters:
+            url = f"{PATHS[line]}/{resource['type']}?{name}=nothing"
+            answer = await http.get(url, headers={"Prefer": "handling=strict"})
+            assert (answer.status_code, answer.json()["total"]) == (200, 0)
+    assert {*SEARCHED} == _SEARCH_PARAMETERS.keys()
+
+
+async def test_every_scope_in_the_table_can_be_granted(anonymous: AsyncClient) -> None:
+    statement = (await anonymous.get("/fhir/metadata")).json()
+    text = statement["rest"][0]["security"]["description"]
+    rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")]
+    scopes = {row[1] for row in rows[2:]}
+    assert grants(scopes)
+    assert "system/Questionnaire.rs" in scopes
+    assert "system/Library.rs" in scopes
+    assert "system/ValueSet.rs" in scopes
 
 
 @pytest.mark.parametrize("line", PATHS)
@@ -73,6 +137,7 @@ async def test_every_route_is_closed_to_strangers_but_for_those_named_here(
     opened = {
         "/healthz", "/readyz", "/metrics", "/docs", "/openapi.json",
         "/fhir/metadata", "/v2.0/fhir/metadata", "/cds-services",
+        "/dtr/preview", "/dtr/preview/{service}",
     }  # fmt: skip
     for path, methods in app.state.routes.paths().items():
         for method in methods:

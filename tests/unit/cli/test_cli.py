@@ -37,6 +37,7 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         ([*CDS_CLIENT, "--revoke"], {}, "--client alone"),
         (["cds-client", "--client", "x", "--jwks-url", "https://x.example"], {}, "issuer"),
         (["cds-client", "--client", "x", "--revoke"], {}, "WISER_DATABASE_OWNER_URL"),
+        (["form-errors"], {}, "WISER_DATABASE_OWNER_URL"),
         (["sandbox", "reset"], {}, "WISER_MODE"),
         (["igs", "compile"], {}, "WISER_FHIR_PACKAGES"),
         (["igs", "verify"], {"WISER_FHIR_PACKAGES": "/no/such"}, "WISER_FHIR_PACKAGES"),
