@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 CONFORMANCE = Path(__file__).parent / "conformance"
-DATA = (CONFORMANCE / "pas_requirements.toml", CONFORMANCE / "crd_requirements.toml")
+DATA = tuple(CONFORMANCE / f"{guide}_requirements.toml" for guide in ("pas", "crd", "dtr"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,7 +88,7 @@ class Judge:
                 str(self._packages),
                 str(STUBS),
                 str(self._threads),
-                *(f"{line}={','.join(packages)}" for line, packages in _lines().items()),
+                *(f"{line}={','.join(packages)}" for line, packages in self.lines().items()),
             ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -110,6 +110,10 @@ class Judge:
         self._reader.join(timeout=10)
         if self._process.stdout is not None:
             self._process.stdout.close()
+
+    def lines(self) -> dict[str, list[str]]:
+        """The packages that a resource of each line is judged by."""
+        return _lines()
 
     def submit(
         self, resource: Resource, line: Line, profile: str | None = None

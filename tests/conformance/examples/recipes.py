@@ -19,6 +19,7 @@ from tests.bundles import (
     inquiry_bundle,
     request_bundle,
 )
+from tests.conformance.inferno.dtr.build import static_request
 
 FOLDER = Path(__file__).parents[3] / "examples"
 LINES: tuple[Line, ...] = ("2.2", "2.0")
@@ -72,6 +73,11 @@ def inquiry_by_member(line: Line) -> Json:
     )
 
 
+def package_by_order(line: Line) -> Json:
+    """What an EHR asks DTR with that has an order: the Coverage and the order itself."""
+    return static_request(line)
+
+
 RECIPES: dict[str, Callable[[Line], Json]] = {
     "epidural-affirmed": affirmed,
     "epidural-criterion-unmet": criterion_unmet,
@@ -79,10 +85,13 @@ RECIPES: dict[str, Callable[[Line], Json]] = {
     "inquiry-by-reference": inquiry_by_reference,
     "inquiry-by-member": inquiry_by_member,
 }
-FILES: dict[Path, Callable[[], Json]] = {
+BUNDLES: dict[Path, Callable[[], Json]] = {
     FOLDER / line / f"{name}.json": partial(recipe, line)
     for line in LINES
     for name, recipe in RECIPES.items()
+}
+FILES: dict[Path, Callable[[], Json]] = BUNDLES | {
+    FOLDER / line / "package-by-order.json": partial(package_by_order, line) for line in LINES
 }
 
 

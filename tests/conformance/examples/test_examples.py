@@ -22,6 +22,7 @@ from wiser_fhir.pas.operation_rules import submit_problems
 from wiser_fhir.pas.request import RequestBundle
 
 PAS = "http://hl7.org/fhir/us/davinci-pas/StructureDefinition/"
+PACKAGE = "http://hl7.org/fhir/us/davinci-dtr/StructureDefinition/dtr-qpackage-input-parameters"
 LINES: tuple[Line, ...] = ("2.2", "2.0")
 ANSWERS = affirming_answers(recipes.EPIDURAL)
 # HL7's engine follows no urn:uuid that leads nowhere; that all is in the Bundle is PAS §spec-13.
@@ -95,6 +96,7 @@ def _built() -> dict[str, tuple[Line, str, Json]]:
             for name, made in recipes.RECIPES.items()
             if name != "epidural-broken"
         },
+        **{f"{line} package": (line, PACKAGE, recipes.package_by_order(line)) for line in LINES},
     }
 
 
@@ -119,7 +121,7 @@ def test_no_file_lies_under_examples_without_a_recipe() -> None:
 
 
 def test_no_two_bundles_share_an_identifier_or_a_resource() -> None:
-    made = [recipe() for recipe in recipes.FILES.values()]
+    made = [recipe() for recipe in recipes.BUNDLES.values()]
     names = [bundle["identifier"]["value"] for bundle in made]
     names += [entry["fullUrl"] for bundle in made for entry in bundle["entry"]]
     assert len(names) == len(set(names))
