@@ -1,7 +1,7 @@
 """Measures what the design bounds, each beside its floor in the same run: `python -m bench`.
 
 Exit code 1 if a bound is missed, 2 if something could not be measured. On loopback only, bounded,
-in about ten minutes on two cores; its databases are made for it and removed.
+within 15 minutes on two cores; its databases are made for it and removed.
 """
 
 import argparse
@@ -14,6 +14,7 @@ from pathlib import Path
 
 from bench import (
     database,
+    dtr,
     growth,
     hooks,
     inquire,
@@ -137,6 +138,69 @@ def hook(folder: Path, _options: argparse.Namespace) -> Iterator[Row]:
     )
 
 
+def forms(folder: Path, _options: argparse.Namespace) -> Iterator[Row]:
+    """`$questionnaire-package` and `$next-question` against their floors."""
+    built = dtr.built()
+    turns = dtr.measure(folder / "dtr")
+    for call in turns.calls:
+        yield from _of_dtr(turns, call.name)
+    yield Row(
+        work=f"building the {built.forms} forms at start",
+        measured=f"{built.seconds * 1000:.0f} ms",
+        floor=f"start to ready {turns.started:.2f} s",
+        ratio=f"{built.seconds / turns.started:.1%}",
+        bound="",
+        ok=None,
+        note=f"largest package: {built.largest}, {built.bytes / 1000:.1f} KB",
+        details=asdict(built),
+    )
+
+
+def _of_dtr(turns: dtr.Turns, name: str) -> Iterator[Row]:
+    """One kind of call: its rate beside each floor, half load, and the guide's own bound."""
+    flow = submit.middle(turns.flow[name])
+    size = turns.sizes[name] / 1000
+    for kind, by_name, least in (
+        ("echo", turns.echo, 0.5),
+        (f"{size:.0f} KB", turns.sized, None),
+    ):
+        floor, ratio = submit.middle(by_name[name]), turns.ratio(name, by_name)
+        yield Row(
+            work=name,
+            measured=f"{flow.per_second:.0f}/s, {latency(flow)}",
+            floor=f"{kind} {floor.per_second:.0f}/s, {latency(floor)}",
+            ratio=f"{ratio:.1%}",
+            bound=f">= {least:.0%}" if least else "",
+            ok=ratio >= least if least else None,
+            details={
+                "flow": [of_load(each) for each in turns.flow[name]],
+                "floor": [of_load(each) for each in by_name[name]],
+                "ratio": ratio,
+            },
+        )
+    half, first, later = turns.half[name], turns.first[name], turns.p95(name)
+    yield Row(
+        work=f"{name}, at half load",
+        measured=f"{half.per_second:.0f}/s, {latency(half)}",
+        floor="",
+        ratio="",
+        bound="p99 <= 50 ms",
+        ok=half.p99_ms <= 50,
+        note=f"{turns.milliseconds(name):.1f} ms of the machine a call; {half.late} of {half.sent}"
+        f" requests left late, at most {half.worst_late_ms:.0f} ms",
+        details=of_load(half),
+    )
+    yield Row(
+        work=f"{name}, first and later calls",
+        measured=f"first {first * 1000:.0f} ms, p95 of later ones at full load {later:.0f} ms",
+        floor="",
+        ratio="",
+        bound="first <= 5 s, 90% of later <= 1 s",
+        ok=first <= 5 and later <= 1000,
+        details={"first": first, "later_p95_ms": later},
+    )
+
+
 def grow(folder: Path, _options: argparse.Namespace) -> Iterator[Row]:
     """Deciding with a larger catalogue."""
     found = growth.measure(folder / "growth")
@@ -198,6 +262,7 @@ SECTIONS: dict[str, Section] = {
     "start": start,
     "submit": submits,
     "hooks": hook,
+    "dtr": forms,
     "growth": grow,
     "memory": remember,
     "inquire": inquiries,

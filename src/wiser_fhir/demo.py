@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -81,7 +82,7 @@ def _journey(settings: Settings) -> None:
     with _server() as url, httpx.Client(base_url=url, timeout=30) as client:
         print(f"  ready at {url} after {time.perf_counter() - started:.1f} s\n")
         client.headers["Authorization"] = f"Bearer {_token()}"
-        _ordered(client, url)
+        _form(client, _ordered(client, url))
         affirmed = _affirmed(client)
         pended = _pended(client)
         _broken(client)
@@ -91,7 +92,8 @@ def _journey(settings: Settings) -> None:
         _next_steps()
 
 
-def _ordered(client: httpx.Client, url: str) -> None:
+def _ordered(client: httpx.Client, url: str) -> dict[str, Any]:
+    """Ask about an order. What DTR is to be asked with: coverage, order and our answer's id."""
     print("1. While the order is being signed, the EHR asks: POST /cds-services/order-sign-crd")
     service = "/cds-services/order-sign-crd"
     body = _for_today(resource_path("examples/cds/order-sign-2.2.json").read_bytes())
@@ -108,10 +110,44 @@ def _ordered(client: httpx.Client, url: str) -> None:
     for card in answer.body["cards"]:
         print(f"   card: {card['summary']}")
     print()
+    held = json.loads(body)["prefetch"].values()
+    whole = [entry["resource"] for each in held for entry in each.get("entry", ())]
+    coverage = next(e for e in (*held, *whole) if e["resourceType"] == "Coverage")
+    return _parameters(
+        {"name": "coverage", "resource": coverage},
+        {"name": "order", "resource": action["resource"]},
+        {"name": "context", "valueString": told["coverage-assertion-id"]["valueString"]},
+    )
+
+
+def _parameters(*given: dict[str, Any]) -> dict[str, Any]:
+    return {"resourceType": "Parameters", "parameter": list(given)}
+
+
+def _form(client: httpx.Client, asked: dict[str, Any]) -> None:
+    print("2. The form, with all it needs: POST /fhir/Questionnaire/$questionnaire-package")
+    path = "/fhir/Questionnaire/$questionnaire-package"
+    answer = _timed(lambda: client.post(path, content=json.dumps(asked), headers=_FHIR_JSON))
+    _expect(answer.status == httpx.codes.OK, f"HTTP 200 expected, {answer.status} found")
+    [package] = answer.body["parameter"]
+    resources = [entry["resource"] for entry in package["resource"]["entry"]]
+    questions = [item for item in resources[0]["item"] if item["type"] != "display"]
+    by_chart = [item for item in questions if any(map(_fills, item.get("extension", ())))]
+    kinds = Counter(resource["resourceType"] for resource in resources)
+    _say(answer, f"{resources[0]['title']}, {len(answer.raw) // 1024} KB")
+    print(
+        f"   {len(questions)} questions; the chart can fill {len(by_chart)}, the clinician the rest"
+    )
+    print(f"   with it: {', '.join(f'{n} {kind}' for kind, n in kinds.items())}\n")
+    _expect(bool(by_chart), "questions that the chart fills expected")
+
+
+def _fills(extension: dict[str, Any]) -> bool:
+    return str(extension["url"]).endswith("sdc-questionnaire-initialExpression")
 
 
 def _affirmed(client: httpx.Client) -> Answer:
-    print("2. An epidural injection, every criterion met: POST /fhir/Claim/$submit")
+    print("3. An epidural injection, every criterion met: POST /fhir/Claim/$submit")
     answer = _post(client, "/fhir/Claim/$submit", "examples/2.2/epidural-affirmed.json")
     _expect(answer.status == httpx.codes.OK, f"HTTP 200 expected, {answer.status} found")
     response = answer.claim_response
@@ -126,7 +162,7 @@ def _affirmed(client: httpx.Client) -> Answer:
 
 def _pended(client: httpx.Client) -> Answer:
     print(
-        "3. The same service, one criterion unmet: pended for a clinician, never denied by software"
+        "4. The same service, one criterion unmet: pended for a clinician, never denied by software"
     )
     answer = _post(client, "/fhir/Claim/$submit", "examples/2.2/epidural-criterion-unmet.json")
     _expect(answer.status == httpx.codes.OK, f"HTTP 200 expected, {answer.status} found")
@@ -142,7 +178,7 @@ def _pended(client: httpx.Client) -> Answer:
 
 
 def _broken(client: httpx.Client) -> None:
-    print("4. A broken request: one OperationOutcome that names every problem")
+    print("5. A broken request: one OperationOutcome that names every problem")
     answer = _post(client, "/fhir/Claim/$submit", "examples/2.2/epidural-broken.json")
     _expect(answer.status in (400, 422), f"HTTP 400 or 422 expected, {answer.status} found")
     issues = answer.body["issue"]
@@ -155,14 +191,14 @@ def _broken(client: httpx.Client) -> None:
 
 
 def _again(client: httpx.Client, first: Answer) -> None:
-    print("5. The first request once more, as after a lost answer: the same bytes come back")
+    print("6. The first request once more, as after a lost answer: the same bytes come back")
     answer = _post(client, "/fhir/Claim/$submit", "examples/2.2/epidural-affirmed.json")
     _expect(answer.raw == first.raw, "the same bytes as before expected")
     _say(answer, "byte for byte the same answer, no second case\n")
 
 
 def _asked(client: httpx.Client, pended: Answer) -> None:
-    print("6. How does the pended one stand? GET /fhir/ClaimResponse/{id}")
+    print("7. How does the pended one stand? GET /fhir/ClaimResponse/{id}")
     answer = _get(client, f"/fhir/ClaimResponse/{pended.claim_response['id']}")
     _expect(answer.status == httpx.codes.OK, f"HTTP 200 expected, {answer.status} found")
     _expect(_actions(answer.body) == ["A4"], "review action A4 expected")
