@@ -7,6 +7,7 @@ back; what is committed through an engine is emptied after the test by `clean_da
 
 import asyncio
 import fcntl
+import logging
 import os
 import shutil
 import tempfile
@@ -45,6 +46,17 @@ OWNER = "PYTEST_WISER_DATA_OWNER"
 def anyio_backend() -> str:
     """One event loop for all async tests and fixtures of a worker."""
     return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was() -> Iterator[None]:
+    """A command that a test runs in this process sets up logging; that ends with the test."""
+    root, ours = logging.getLogger(), logging.getLogger("wiser_fhir")
+    handlers, level, our_level = list(root.handlers), root.level, ours.level
+    yield
+    root.handlers = [each for each in root.handlers if each in handlers]
+    root.setLevel(level)
+    ours.setLevel(our_level)
 
 
 def pytest_configure() -> None:
