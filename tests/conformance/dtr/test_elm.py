@@ -9,6 +9,7 @@ import pytest
 
 from tests.conformance.dtr.charts_run import (
     LOGIC,
+    ROOT,
     compile_to,
     library_name,
     rule_files,
@@ -103,10 +104,13 @@ def test_no_conversion_library_is_needed(stem: str) -> None:
     assert {each["path"] for each in included} <= {"WiserChart"}
 
 
-def test_the_lock_file_pins_by_hash_and_names_no_registry() -> None:
-    lock = json.loads((LOGIC / "package-lock.json").read_text(encoding="utf-8"))
-    pinned = [package for place, package in lock["packages"].items() if place]
-    assert all("integrity" in package and "resolved" not in package for package in pinned)
+@pytest.mark.parametrize("folder", [LOGIC, ROOT / "pages"], ids=lambda folder: folder.name)
+def test_a_lock_file_pins_by_hash_and_names_no_address(folder: Path) -> None:
+    text = (folder / "package-lock.json").read_text(encoding="utf-8")
+    pinned = [package for place, package in json.loads(text)["packages"].items() if place]
+    assert pinned
+    assert all("integrity" in package for package in pinned)
+    assert "://" not in text
 
 
 def test_without_node_nothing_passes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
