@@ -4,7 +4,7 @@ Always by way of `wiser_fhir.db.migrate`: it takes the lock, checks the roles an
 """
 
 from alembic import context
-from wiser_fhir.db.base import metadata
+from wiser_fhir.db.tables import metadata
 
 
 def run() -> None:

@@ -11,6 +11,7 @@ import hmac
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -23,17 +24,17 @@ from wiser_fhir.db.engine import raw_connection
 _INSERT = text("""
 insert into audit_event
     (organization_id, client_id, request_id, action, outcome, object_kind, object_id, patient,
-     detail)
+     detail, person_id)
 values (:organization_id, :client_id, :request_id, :action, :outcome, :object_kind, :object_id,
-    :patient, cast(:detail as jsonb))
+    :patient, cast(:detail as jsonb), :person_id)
 """)
 
 # One trip for a row in a transaction of its own: the organization it is entered for lasts as long.
 _RECORD = """
 insert into audit_event
     (organization_id, client_id, request_id, action, outcome, object_kind, object_id, patient,
-     detail)
-select nullif(entered.organization, '')::uuid, $2, $3, $4, $5, $6, $7, $8, $9::text::jsonb
+     detail, person_id)
+select nullif(entered.organization, '')::uuid, $2, $3, $4, $5, $6, $7, $8, $9::text::jsonb, $10
 from (select set_config('app.organization', $1, true) as organization) entered
 """
 
@@ -56,6 +57,7 @@ class AuditRow:
     object_id: str | None = None
     patient: bytes | None = None
     detail: Detail = field(default_factory=dict)
+    person_id: UUID | None = None
 
     def values(self) -> dict[str, Any]:
         """The row as parameters of an insert; `detail` as JSON text."""
@@ -69,12 +71,18 @@ class AuditRow:
             "object_id": self.object_id,
             "patient": self.patient,
             "detail": orjson.dumps({k: _plain(v) for k, v in self.detail.items()}).decode(),
+            "person_id": self.person_id,
         }
 
 
 def _plain(value: str | int | bool | None) -> str | int | bool | None:
     """Text reduced to what no sentence about a person can be written in."""
     return _NOT_A_WORD.sub("-", value)[:_LONGEST] if isinstance(value, str) else value
+
+
+def took(started: datetime, ended: datetime) -> int:
+    """How long something took, in milliseconds; never less than none."""
+    return max(0, round((ended - started).total_seconds() * 1000))
 
 
 async def write(db: AsyncConnection, row: AuditRow) -> None:

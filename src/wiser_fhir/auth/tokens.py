@@ -1,31 +1,20 @@
-"""Opaque bearer tokens: 32 random bytes, of which only the SHA-256 is stored."""
+"""Tokens of clients, by which systems of an organization call."""
 
-import re
 import time
-from base64 import urlsafe_b64encode
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from hashlib import sha256
-from os import urandom
-from typing import Final
 from uuid import UUID
 
 from sqlalchemy import RowMapping, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from wiser_fhir.auth.bearer import Holders, new_token, token_hash
 from wiser_fhir.auth.principal import Principal
 from wiser_fhir.auth.scopes import ScopeRefused, covers, grants, spelled
 from wiser_fhir.clock import Clock
 from wiser_fhir.db.engine import transaction
-from wiser_fhir.errors import NotFound, Unauthenticated
-
-CACHE_SECONDS: Final = 10.0
-CACHE_SIZE: Final = 4_096
-
-_BEARER = re.compile("[Bb][Ee][Aa][Rr][Ee][Rr] +([A-Za-z0-9_-]{43})")
-# One text for a missing, unknown, expired or revoked token and for a client put out of use.
-_REFUSAL = "A live bearer token is needed."
+from wiser_fhir.errors import NotFound
 
 _CLIENT = text("""
 select c.id, c.organization_id, c.scopes from client c
@@ -62,11 +51,6 @@ class IssuedToken:
     expires_at: datetime
 
 
-def token_hash(token: str) -> bytes:
-    """What is stored of a token."""
-    return sha256(token.encode()).digest()
-
-
 async def issue(
     db: AsyncConnection, client: str, scopes: Sequence[str], ttl: timedelta, now: datetime
 ) -> IssuedToken:
@@ -81,7 +65,7 @@ async def issue(
     granted = grants(scopes) if scopes else registered
     if not covers(registered, granted):
         raise ScopeRefused(f"{client} is not registered for that; it is for {row['scopes']}")
-    token = urlsafe_b64encode(urandom(32)).rstrip(b"=").decode()
+    token = new_token()
     issued = IssuedToken(token, row["id"], row["organization_id"], spelled(granted), now + ttl)
     await db.execute(
         _INSERT,
@@ -103,48 +87,26 @@ async def purge(db: AsyncConnection, before: datetime) -> int:
 
 
 class Authenticator:
-    """From an Authorization header to a principal, remembered for at most ten seconds.
-
-    So a revocation takes hold everywhere within ten seconds.
-    """
+    """From an Authorization header to a principal, as `Holders` remembers it."""
 
     def __init__(
         self, engine: AsyncEngine, clock: Clock, monotonic: Callable[[], float] = time.monotonic
     ) -> None:
         self._engine = engine
-        self._clock = clock
-        self._monotonic = monotonic
-        self._known: dict[bytes, tuple[float, Principal]] = {}
+        self._holders = Holders(self._look_up, clock, monotonic)
 
     async def principal(self, authorization: Sequence[str]) -> Principal:
         """Who calls, by all Authorization headers of a request.
 
         Raises Unauthenticated, Unavailable.
         """
-        match = _BEARER.fullmatch(authorization[0]) if len(authorization) == 1 else None
-        if match is None:
-            raise Unauthenticated(_REFUSAL)
-        key = token_hash(match[1])
-        remembered = self._known.get(key)
-        if remembered is not None and remembered[0] > self._monotonic():
-            return remembered[1]
-        return await self._look_up(key)
+        return await self._holders.of(authorization)
 
-    async def _look_up(self, key: bytes) -> Principal:
-        self._known.pop(key, None)
-        asked = self._monotonic()
-        now = self._clock()
+    async def _look_up(self, key: bytes, now: datetime) -> tuple[Principal, datetime] | None:
         async with transaction(self._engine) as db:
             found = await db.execute(_LOOK_UP, {"token_hash": key, "now": now})
             row = found.mappings().one_or_none()
-        if row is None:
-            raise Unauthenticated(_REFUSAL)
-        principal = _principal(row)
-        life = min(CACHE_SECONDS, (row["expires_at"] - now).total_seconds())
-        while len(self._known) >= CACHE_SIZE:
-            del self._known[next(iter(self._known))]
-        self._known[key] = (asked + life, principal)
-        return principal
+        return None if row is None else (_principal(row), row["expires_at"])
 
 
 def _principal(row: RowMapping) -> Principal:

@@ -7,6 +7,17 @@ from decimal import Decimal
 CPT = "http://www.ama-assn.org/go/cpt"
 HCPCS = "http://www.cms.gov/Medicare/Coding/HCPCSReleaseCodeSets"
 
+LEAST_UNITS, MOST_UNITS = Decimal("0.001"), Decimal(9_999)
+"""What a line may be for. Claims count thousandths of a unit; no service of the model comes near
+five digits, not those counted by the square centimetre either. Both included."""
+UNITS_UNTOLD = Decimal(1)
+"""What a line is for that tells no quantity. Source: FHIR R4, Claim.item.net."""
+
+
+def are_units(quantity: Decimal | float) -> bool:
+    """Whether a line may be for so many units."""
+    return bool(LEAST_UNITS <= quantity <= MOST_UNITS)
+
 
 @dataclass(frozen=True, slots=True)
 class Code:

@@ -1,10 +1,8 @@
-"""The tables, as SQLAlchemy Core sees them.
+"""The tables of principals, cases, CRD's ledger and the audit trail, as SQLAlchemy Core sees them.
 
 A mirror of what the migrations make, for queries and for tests. Checks, triggers, policies and
 grants live in the migrations only; a test compares the rest.
 """
-
-from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -12,14 +10,12 @@ from sqlalchemy import (
     Column,
     Computed,
     Date,
-    DateTime,
     ForeignKey,
     ForeignKeyConstraint,
     Identity,
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     Numeric,
     PrimaryKeyConstraint,
     Table,
@@ -29,86 +25,29 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
-from sqlalchemy.dialects.postgresql.base import ischema_names
-from sqlalchemy.types import TypeEngine, UserDefinedType
 
-NAMING_CONVENTION = {
-    "pk": "pk_%(table_name)s",
-    "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
-    "uq": "uq_%(table_name)s_%(column_0_name)s",
-    "ix": "ix_%(table_name)s_%(column_0_name)s",
-    "ck": "ck_%(table_name)s_%(constraint_name)s",
-}
+from wiser_fhir.db.columns import (
+    AT_COMMIT,
+    TransactionId,
+    column,
+    default,
+    instant,
+    maybe,
+    metadata,
+    of_case,
+    of_hook_call,
+    of_message,
+    organization_key,
+)
 
-metadata = MetaData(naming_convention=NAMING_CONVENTION)
-
-
-class TransactionId(UserDefinedType[int]):
-    """Postgres' xid8: which transaction wrote a row."""
-
-    cache_ok = True
-
-    def get_col_spec(self, **_: Any) -> str:
-        """The name of the type in DDL."""
-        return "xid8"
-
-
-ischema_names["xid8"] = TransactionId
-
-
-def _column(
-    name: str, kind: TypeEngine[Any] | type[TypeEngine[Any]], *rest: Any, null: bool = False
-) -> Column[Any]:
-    return Column(name, kind, *rest, nullable=null)
-
-
-def _maybe(name: str, kind: TypeEngine[Any] | type[TypeEngine[Any]] = Text) -> Column[Any]:
-    return Column(name, kind, nullable=True)
-
-
-def _default(name: str, kind: TypeEngine[Any] | type[TypeEngine[Any]], default: str) -> Column[Any]:
-    return Column(name, kind, nullable=False, server_default=text(default))
-
-
-def _organization() -> Column[Any]:
-    return Column("organization_id", Uuid, nullable=False)
-
-
-def _of_case(table: str, **options: Any) -> ForeignKeyConstraint:
-    return ForeignKeyConstraint(
-        ["organization_id", "case_id"],
-        ["prior_auth_case.organization_id", "prior_auth_case.id"],
-        name=f"fk_{table}_prior_auth_case",
-        **options,
-    )
-
-
-def _of_hook_call(table: str) -> ForeignKeyConstraint:
-    return ForeignKeyConstraint(
-        ["organization_id", "hook_call_id"],
-        ["hook_call.organization_id", "hook_call.id"],
-        name=f"fk_{table}_hook_call",
-    )
-
-
-def _message(table: str, column: str, name: str, **options: Any) -> ForeignKeyConstraint:
-    return ForeignKeyConstraint(
-        ["organization_id", column],
-        ["message.organization_id", "message.id"],
-        name=f"fk_{table}_{name}",
-        **options,
-    )
-
-
-_AT_COMMIT = {"deferrable": True, "initially": "DEFERRED"}
-_instant = DateTime(timezone=True)
+__all__ = ["metadata"]
 
 deployment = Table(
     "deployment",
     metadata,
     Column("only_row", Boolean, nullable=False, server_default=text("true")),
-    _column("mode", Text),
-    _default("created_at", _instant, "now()"),
+    column("mode", Text),
+    default("created_at", instant, "now()"),
     PrimaryKeyConstraint("only_row"),
 )
 
@@ -116,12 +55,12 @@ organization = Table(
     "organization",
     metadata,
     Column("id", Uuid, primary_key=True),
-    _column("name", Text),
-    _column("kind", Text),
-    _column("acts_for", Text),
-    _default("npis", ARRAY(Text), "'{}'"),
-    _default("active", Boolean, "true"),
-    _default("created_at", _instant, "now()"),
+    column("name", Text),
+    column("kind", Text),
+    column("acts_for", Text),
+    default("npis", ARRAY(Text), "'{}'"),
+    default("active", Boolean, "true"),
+    default("created_at", instant, "now()"),
 )
 
 client = Table(
@@ -130,9 +69,10 @@ client = Table(
     Column("id", Uuid, primary_key=True),
     Column("organization_id", Uuid, ForeignKey("organization.id"), nullable=False),
     Column("name", Text, nullable=False, unique=True),
-    _column("scopes", ARRAY(Text)),
-    _default("active", Boolean, "true"),
-    _default("created_at", _instant, "now()"),
+    column("scopes", ARRAY(Text)),
+    default("active", Boolean, "true"),
+    default("created_at", instant, "now()"),
+    default("notify_hosts", ARRAY(Text), "'{}'"),
     UniqueConstraint("organization_id", "id"),
 )
 
@@ -140,12 +80,12 @@ access_token = Table(
     "access_token",
     metadata,
     Column("token_hash", LargeBinary, primary_key=True),
-    _column("client_id", Uuid),
-    _organization(),
-    _column("scopes", ARRAY(Text)),
-    _column("issued_at", _instant),
-    _column("expires_at", _instant),
-    _maybe("revoked_at", _instant),
+    column("client_id", Uuid),
+    organization_key(),
+    column("scopes", ARRAY(Text)),
+    column("issued_at", instant),
+    column("expires_at", instant),
+    maybe("revoked_at", instant),
     ForeignKeyConstraint(
         ["organization_id", "client_id"],
         ["client.organization_id", "client.id"],
@@ -157,13 +97,13 @@ cds_client = Table(
     "cds_client",
     metadata,
     Column("client_id", Uuid, primary_key=True),
-    _organization(),
+    organization_key(),
     Column("iss", Text, nullable=False, unique=True),
-    _maybe("jwks_url"),
-    _maybe("jwks", JSONB),
-    _default("fhir_servers", ARRAY(Text), "'{}'"),
-    _default("active", Boolean, "true"),
-    _default("revision", Integer, "1"),
+    maybe("jwks_url"),
+    maybe("jwks", JSONB),
+    default("fhir_servers", ARRAY(Text), "'{}'"),
+    default("active", Boolean, "true"),
+    default("revision", Integer, "1"),
     ForeignKeyConstraint(
         ["organization_id", "client_id"],
         ["client.organization_id", "client.id"],
@@ -176,41 +116,56 @@ cds_jwt = Table(
     metadata,
     Column("iss", Text, nullable=False),
     Column("jti", Text, nullable=False),
-    _column("aud", Text),
-    _column("key_thumbprint", Text),
-    _maybe("certificate"),
-    _column("expires_at", _instant),
-    _column("uses", Integer),
+    column("aud", Text),
+    column("key_thumbprint", Text),
+    maybe("certificate"),
+    column("expires_at", instant),
+    column("uses", Integer),
     PrimaryKeyConstraint("iss", "jti"),
 )
 
-clinician = Table(
-    "clinician",
+person = Table(
+    "person",
     metadata,
     Column("id", Uuid, primary_key=True),
-    _column("name", Text),
-    _column("licence_number", Text),
-    _column("licence_state", Text),
-    _column("licence_expires", Date),
-    _default("active", Boolean, "true"),
-    UniqueConstraint("licence_state", "licence_number", name="uq_clinician_licence"),
+    Column("name", Text, nullable=False, unique=True),
+    maybe("licence_number"),
+    maybe("licence_state"),
+    maybe("licence_expires", Date),
+    default("active", Boolean, "true"),
+    default("roles", ARRAY(Text), "'{clinician}'"),
+    maybe("npi"),
+    maybe("specialty"),
+    default("organizations", ARRAY(Uuid), "'{}'"),
+    UniqueConstraint("licence_state", "licence_number", name="uq_person_licence"),
+)
+
+person_token = Table(
+    "person_token",
+    metadata,
+    Column("token_hash", LargeBinary, primary_key=True),
+    Column("person_id", Uuid, ForeignKey("person.id"), nullable=False),
+    column("issued_at", instant),
+    column("expires_at", instant),
+    maybe("revoked_at", instant),
 )
 
 message = Table(
     "message",
     metadata,
-    _organization(),
+    organization_key(),
     Column("id", Uuid, nullable=False),
-    _maybe("case_id", Uuid),
-    _column("direction", Text),
-    _column("kind", Text),
-    _column("media_type", Text),
-    _column("body", LargeBinary),
-    _column("sha256", LargeBinary),
-    _column("length", Integer),
-    _column("at", _instant),
+    maybe("case_id", Uuid),
+    column("direction", Text),
+    column("kind", Text),
+    column("media_type", Text),
+    column("body", LargeBinary),
+    column("sha256", LargeBinary),
+    column("length", Integer),
+    column("at", instant),
     PrimaryKeyConstraint("organization_id", "id"),
-    _of_case("message", use_alter=True, **_AT_COMMIT),
+    of_case("message", use_alter=True, **AT_COMMIT),
+    Index("ix_message_case", "organization_id", "case_id"),
 )
 
 prior_auth_case = Table(
@@ -218,83 +173,107 @@ prior_auth_case = Table(
     metadata,
     Column("organization_id", Uuid, ForeignKey("organization.id"), nullable=False),
     Column("id", Uuid, nullable=False),
-    _column("line", Text),
-    _column("kind", Text),
-    _column("status", Text),
-    _default("revision", Integer, "1"),
-    _column("reference", Text),
-    _maybe("service"),
-    _maybe("rules"),
-    _column("received_at", _instant),
-    _maybe("decide_by", _instant),
-    _column("expedite_requested", Boolean),
-    _column("expedited", Boolean),
-    _maybe("mbi"),
-    _maybe("family"),
-    _maybe("given"),
-    _maybe("birth_date", Date),
-    _maybe("state"),
-    _column("coverage", Text),
-    _maybe("trace_system"),
-    _column("trace_value", Text),
-    _maybe("previous_utn"),
-    _maybe("assessment", JSONB),
-    _maybe("dismissal_reason"),
-    _maybe("dismissal_detail"),
-    _maybe("decided_at", _instant),
-    _maybe("valid_from", Date),
-    _maybe("valid_until", Date),
-    _column("request_message_id", Uuid),
-    _column("answer_message_id", Uuid),
-    _default("assertions", ARRAY(Text), "'{}'"),
-    _default("remarks", ARRAY(Text), "'{}'"),
+    column("line", Text),
+    column("kind", Text),
+    column("status", Text),
+    default("revision", Integer, "1"),
+    column("reference", Text),
+    maybe("service"),
+    maybe("rules"),
+    column("received_at", instant),
+    maybe("decide_by", instant),
+    column("expedite_requested", Boolean),
+    column("expedited", Boolean),
+    maybe("mbi"),
+    maybe("family"),
+    maybe("given"),
+    maybe("birth_date", Date),
+    maybe("state"),
+    column("coverage", Text),
+    maybe("trace_system"),
+    column("trace_value", Text),
+    maybe("previous_utn"),
+    maybe("assessment", JSONB(none_as_null=True)),
+    maybe("dismissal_reason"),
+    maybe("dismissal_detail"),
+    maybe("decided_at", instant),
+    maybe("valid_from", Date),
+    maybe("valid_until", Date),
+    column("request_message_id", Uuid),
+    column("answer_message_id", Uuid),
+    default("assertions", ARRAY(Text), "'{}'"),
+    default("remarks", ARRAY(Text), "'{}'"),
+    Column(
+        "assigned_to",
+        Uuid,
+        ForeignKey("person.id", name="fk_prior_auth_case_assigned_to_person"),
+        nullable=True,
+    ),
+    maybe("assigned_at", instant),
+    maybe("escalation"),
+    maybe("expedite_confirmed", Boolean),
+    maybe("answer", JSONB(none_as_null=True)),
     PrimaryKeyConstraint("organization_id", "id"),
     UniqueConstraint("organization_id", "reference", name="uq_prior_auth_case_reference"),
-    _message("prior_auth_case", "request_message_id", "request_message"),
-    _message("prior_auth_case", "answer_message_id", "answer_message"),
+    of_message("prior_auth_case", "request_message_id", "request_message"),
+    of_message("prior_auth_case", "answer_message_id", "answer_message"),
     Index("ix_prior_auth_case_member", "organization_id", "mbi", text("received_at DESC")),
     Index("ix_prior_auth_case_member_anywhere", "mbi", text("received_at DESC")),
     Index(
-        "ix_prior_auth_case_deadline", "decide_by", postgresql_where=text("status = 'in-review'")
+        "ix_prior_auth_case_open", "mbi", "service", postgresql_where=text("status = 'in-review'")
     ),
     Index(
-        "ix_prior_auth_case_open", "mbi", "service", postgresql_where=text("status = 'in-review'")
+        "ix_prior_auth_case_previous_utn",
+        *("organization_id", "previous_utn"),
+        postgresql_where=text("previous_utn is not null"),
     ),
 )
 
 submission = Table(
     "submission",
     metadata,
-    _organization(),
+    organization_key(),
     Column("identifier_system", Text, nullable=False),
     Column("identifier_value", Text, nullable=False),
-    _column("request_sha256", LargeBinary),
-    _column("line", Text),
-    _column("operation", Text),
-    _column("case_id", Uuid),
-    _column("answer_message_id", Uuid),
-    _column("received_at", _instant),
+    column("request_sha256", LargeBinary),
+    column("line", Text),
+    column("operation", Text),
+    maybe("case_id", Uuid),
+    column("answer_message_id", Uuid),
+    column("received_at", instant),
+    maybe("trace_system"),
+    maybe("trace_value"),
+    default("revision", Integer, "1"),
     PrimaryKeyConstraint("organization_id", "identifier_system", "identifier_value"),
-    _of_case("submission", **_AT_COMMIT),
-    _message("submission", "answer_message_id", "answer_message", **_AT_COMMIT),
+    of_case("submission", **AT_COMMIT),
+    of_message("submission", "answer_message_id", "answer_message", **AT_COMMIT),
+    Index("ix_submission_trace", "organization_id", "trace_value"),
+    Index("ix_submission_case", "organization_id", "case_id"),
 )
 
 determination = Table(
     "determination",
     metadata,
-    _organization(),
+    organization_key(),
     Column("case_id", Uuid, nullable=False),
     Column("sequence", Integer, nullable=False),
     Column("revision", Integer, nullable=False),
-    _column("outcome", Text),
-    _column("decided_at", _instant),
-    _column("decided_by", Text),
-    Column("clinician_id", Uuid, ForeignKey("clinician.id"), nullable=True),
-    _maybe("rationale"),
-    _maybe("resubmission_steps"),
-    _maybe("rules"),
-    _maybe("findings", JSONB),
-    _column("input_sha256", LargeBinary),
+    column("outcome", Text),
+    column("decided_at", instant),
+    column("decided_by", Text),
+    Column("clinician_id", Uuid, ForeignKey("person.id"), nullable=True),
+    maybe("rationale"),
+    maybe("resubmission_steps"),
+    maybe("rules"),
+    maybe("findings", JSONB(none_as_null=True)),
+    column("input_sha256", LargeBinary),
+    maybe("code_system"),
+    maybe("code"),
+    maybe("quantity", Numeric),
+    maybe("first_day", Date),
+    maybe("last_day", Date),
+    default("reasons", ARRAY(Text), "'{}'"),
+    maybe("answer", JSONB(none_as_null=True)),
     PrimaryKeyConstraint("organization_id", "case_id", "sequence", "revision"),
     UniqueConstraint(
         *("organization_id", "case_id", "sequence", "revision", "outcome"),
@@ -311,18 +290,20 @@ determination = Table(
 case_item = Table(
     "case_item",
     metadata,
-    _organization(),
+    organization_key(),
     Column("case_id", Uuid, nullable=False),
     Column("sequence", Integer, nullable=False),
-    _default("revision", Integer, "1"),
-    _column("code_system", Text),
-    _column("code", Text),
-    _column("role", Text),
-    _column("status", Text),
-    _maybe("service_date", Date),
-    _maybe("service_end", Date),
-    _maybe("quantity", Numeric),
-    _maybe("note"),
+    default("revision", Integer, "1"),
+    column("code_system", Text),
+    column("code", Text),
+    column("role", Text),
+    column("status", Text),
+    maybe("service_date", Date),
+    maybe("service_end", Date),
+    maybe("quantity", Numeric),
+    maybe("note"),
+    maybe("site_kind"),
+    maybe("site_code"),
     Column(
         "outcome",
         Text,
@@ -334,7 +315,7 @@ case_item = Table(
         nullable=True,
     ),
     PrimaryKeyConstraint("organization_id", "case_id", "sequence"),
-    _of_case("case_item"),
+    of_case("case_item"),
     ForeignKeyConstraint(
         ["organization_id", "case_id", "sequence", "revision", "outcome"],
         [
@@ -348,94 +329,89 @@ case_item = Table(
 case_party = Table(
     "case_party",
     metadata,
-    _organization(),
+    organization_key(),
     Column("case_id", Uuid, nullable=False),
     Column("position", Integer, nullable=False),
-    _column("role", Text),
-    _maybe("npi"),
-    _maybe("tin"),
-    _maybe("ccn"),
-    _maybe("ptan"),
-    _maybe("name"),
-    _maybe("state"),
+    column("role", Text),
+    maybe("npi"),
+    maybe("tin"),
+    maybe("ccn"),
+    maybe("ptan"),
+    maybe("name"),
+    maybe("state"),
     PrimaryKeyConstraint("organization_id", "case_id", "position"),
-    _of_case("case_party"),
+    of_case("case_party"),
 )
 
 utn = Table(
     "utn",
     metadata,
-    Column("utn", Text, primary_key=True),
-    _organization(),
-    _column("case_id", Uuid),
-    _column("revision", Integer),
-    _column("source", Text),
-    _column("state", Text),
-    _column("assigned_at", _instant),
-    _maybe("valid_from", Date),
-    _maybe("valid_until", Date),
-    _maybe("ended_at", _instant),
-    UniqueConstraint("organization_id", "case_id", "revision", name="uq_utn_case_revision"),
-    _of_case("utn"),
+    Column("utn", Text, nullable=True, unique=True),
+    organization_key(),
+    column("case_id", Uuid),
+    column("revision", Integer),
+    column("source", Text),
+    column("state", Text),
+    maybe("assigned_at", instant),
+    maybe("valid_from", Date),
+    maybe("valid_until", Date),
+    maybe("ended_at", instant),
+    column("requested_at", instant),
+    maybe("delivered_at", instant),
+    maybe("resent_at", instant),
+    default("attempts", Integer, "0"),
+    maybe("last_error"),
+    maybe("tried_at", instant),
+    PrimaryKeyConstraint("organization_id", "case_id", "revision"),
+    of_case("utn"),
     Index(
         *("uq_utn_live", "organization_id", "case_id"),
         unique=True,
-        postgresql_where=text("state = 'assigned'"),
+        postgresql_where=text("state in ('pending', 'assigned', 'failed')"),
     ),
+    Index(
+        *("ix_utn_waiting", "requested_at"),
+        postgresql_where=text("state in ('pending', 'failed')"),
+    ),
+    Index("ix_utn_ending", "valid_until", postgresql_where=text("state = 'assigned'")),
 )
 
 document = Table(
     "document",
     metadata,
-    _organization(),
+    organization_key(),
     Column("case_id", Uuid, nullable=False),
     Column("position", Integer, nullable=False),
-    _column("kind", Text),
-    _maybe("title"),
-    _maybe("content_type"),
-    _maybe("size", Integer),
-    _maybe("sha256", LargeBinary),
+    column("kind", Text),
+    maybe("title"),
+    maybe("content_type"),
+    maybe("size", Integer),
+    maybe("sha256", LargeBinary),
+    default("revision", Integer, "1"),
     PrimaryKeyConstraint("organization_id", "case_id", "position"),
-    _of_case("document"),
-)
-
-notification = Table(
-    "notification",
-    metadata,
-    _organization(),
-    Column("id", Uuid, nullable=False),
-    _column("case_id", Uuid),
-    _column("kind", Text),
-    _column("created_at", _instant),
-    _default("state", Text, "'queued'"),
-    _default("attempts", Integer, "0"),
-    _maybe("last_error"),
-    _maybe("ended_at", _instant),
-    PrimaryKeyConstraint("organization_id", "id"),
-    _of_case("notification"),
-    Index("ix_notification_queued", "created_at", postgresql_where=text("state = 'queued'")),
+    of_case("document"),
 )
 
 hook_call = Table(
     "hook_call",
     metadata,
-    _organization(),
+    organization_key(),
     Column("id", Uuid, nullable=False),
-    _column("client_id", Uuid),
-    _column("request_id", Uuid),
-    _column("service_id", Text),
-    _column("hook", Text),
-    _maybe("hook_instance", Uuid),
-    _column("line", Text),
-    _column("received_at", _instant),
-    _column("answered_at", _instant),
-    _column("status", Integer),
-    _column("request", LargeBinary),
-    _column("request_sha256", LargeBinary),
-    _column("response", LargeBinary),
-    _column("response_sha256", LargeBinary),
-    _column("fetched", Integer),
-    _column("token_use", Text),
+    column("client_id", Uuid),
+    column("request_id", Uuid),
+    column("service_id", Text),
+    column("hook", Text),
+    maybe("hook_instance", Uuid),
+    column("line", Text),
+    column("received_at", instant),
+    column("answered_at", instant),
+    column("status", Integer),
+    column("request", LargeBinary),
+    column("request_sha256", LargeBinary),
+    column("response", LargeBinary),
+    column("response_sha256", LargeBinary),
+    column("fetched", Integer),
+    column("token_use", Text),
     PrimaryKeyConstraint("organization_id", "id"),
     ForeignKeyConstraint(
         ["organization_id", "client_id"],
@@ -447,74 +423,74 @@ hook_call = Table(
 coverage_assertion = Table(
     "coverage_assertion",
     metadata,
-    _organization(),
+    organization_key(),
     Column("id", Text, nullable=False),
-    _column("hook_call_id", Uuid),
-    _column("order_reference", Text),
-    _column("coverage_reference", Text),
-    _maybe("mbi"),
-    _column("situation", Text),
-    _maybe("service"),
-    _maybe("rules"),
-    _column("codes", ARRAY(Text)),
-    _column("asked", JSONB),
-    _column("answer", JSONB),
-    _column("made_at", _instant),
-    _maybe("expires_on", Date),
+    column("hook_call_id", Uuid),
+    column("order_reference", Text),
+    column("coverage_reference", Text),
+    maybe("mbi"),
+    column("situation", Text),
+    maybe("service"),
+    maybe("rules"),
+    column("codes", ARRAY(Text)),
+    column("asked", JSONB),
+    column("answer", JSONB),
+    column("made_at", instant),
+    maybe("expires_on", Date),
     PrimaryKeyConstraint("organization_id", "id"),
-    _of_hook_call("coverage_assertion"),
+    of_hook_call("coverage_assertion"),
 )
 
 hook_card = Table(
     "hook_card",
     metadata,
-    _organization(),
+    organization_key(),
     Column("id", Uuid, nullable=False),
-    _column("hook_call_id", Uuid),
-    _column("type", Text),
-    _column("topic", Text),
-    _column("suggestions", ARRAY(Uuid)),
+    column("hook_call_id", Uuid),
+    column("type", Text),
+    column("topic", Text),
+    column("suggestions", ARRAY(Uuid)),
     PrimaryKeyConstraint("organization_id", "id"),
-    _of_hook_call("hook_card"),
+    of_hook_call("hook_card"),
 )
 
 card_feedback = Table(
     "card_feedback",
     metadata,
-    _organization(),
+    organization_key(),
     Column("card_id", Uuid, nullable=False),
     Column("sha256", LargeBinary, nullable=False),
-    _column("message_id", Uuid),
-    _column("outcome", Text),
-    _column("accepted", ARRAY(Uuid)),
-    _maybe("override_code"),
-    _maybe("override_system"),
-    _column("at", _instant),
+    column("message_id", Uuid),
+    column("outcome", Text),
+    column("accepted", ARRAY(Uuid)),
+    maybe("override_code"),
+    maybe("override_system"),
+    column("at", instant),
     PrimaryKeyConstraint("organization_id", "card_id", "sha256"),
     ForeignKeyConstraint(
         ["organization_id", "card_id"],
         ["hook_card.organization_id", "hook_card.id"],
         name="fk_card_feedback_hook_card",
     ),
-    _message("card_feedback", "message_id", "message", **_AT_COMMIT),
+    of_message("card_feedback", "message_id", "message", **AT_COMMIT),
 )
 
 questionnaire_error = Table(
     "questionnaire_error",
     metadata,
-    _organization(),
+    organization_key(),
     Column("reported_on", Date, nullable=False),
     Column("sha256", LargeBinary, nullable=False),
-    _column("client_id", Uuid),
-    _column("at", _instant),
-    _column("line", Text),
-    _maybe("form"),
-    _maybe("version"),
-    _column("severity", Text),
-    _column("code", Text),
-    _column("paths", ARRAY(Text)),
-    _column("details", ARRAY(Text)),
-    _column("mentions", ARRAY(Text)),
+    column("client_id", Uuid),
+    column("at", instant),
+    column("line", Text),
+    maybe("form"),
+    maybe("version"),
+    column("severity", Text),
+    column("code", Text),
+    column("paths", ARRAY(Text)),
+    column("details", ARRAY(Text)),
+    column("mentions", ARRAY(Text)),
     PrimaryKeyConstraint("organization_id", "reported_on", "sha256"),
     ForeignKeyConstraint(
         ["organization_id", "client_id"],
@@ -527,15 +503,16 @@ audit_event = Table(
     "audit_event",
     metadata,
     Column("id", BigInteger, Identity(always=True), primary_key=True),
-    _default("at", _instant, "clock_timestamp()"),
-    _default("xact_id", TransactionId, "pg_current_xact_id()"),
-    _maybe("organization_id", Uuid),
-    _maybe("client_id", Uuid),
-    _column("request_id", Uuid),
-    _column("action", Text),
-    _column("outcome", Text),
-    _maybe("object_kind"),
-    _maybe("object_id"),
-    _maybe("patient", LargeBinary),
-    _default("detail", JSONB, "'{}'"),
+    default("at", instant, "clock_timestamp()"),
+    default("xact_id", TransactionId, "pg_current_xact_id()"),
+    maybe("organization_id", Uuid),
+    maybe("client_id", Uuid),
+    column("request_id", Uuid),
+    column("action", Text),
+    column("outcome", Text),
+    maybe("object_kind"),
+    maybe("object_id"),
+    maybe("patient", LargeBinary),
+    default("detail", JSONB, "'{}'"),
+    maybe("person_id", Uuid),
 )

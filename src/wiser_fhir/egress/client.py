@@ -1,4 +1,5 @@
-"""The only way out to other servers: JSON by GET, from where a caller is registered, in bounds."""
+"""The only way out to other servers: JSON by GET and notices by POST, to where a caller is
+registered, in bounds."""
 
 import asyncio
 import re
@@ -25,6 +26,9 @@ PER_TENANT = 8
 LARGE = 256 * 1024
 _LARGE_BODIES = anyio.CapacityLimiter(1)
 _CHUNKS_IN_A_ROW = 256
+# Read of an answer that nobody looks at, so that the connection may be used again.
+_MAX_UNREAD = 16 * 1024
+_UNREAD_SECONDS = 1.0
 
 _JSON = frozenset({"application/json", "application/fhir+json", "application/jwk-set+json"})
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")  # RFC 6750 §2.1
@@ -36,7 +40,7 @@ _HEADERS = {
 
 
 class Egress:
-    """Gets JSON from other servers. What it is asked to get is another's word, and not trusted.
+    """Gets JSON from other servers, and posts to them. Where to is another's word, and not trusted.
 
     It follows no redirect, keeps no cookie, knows no proxy of the environment and logs nothing.
     `extra_origins`: where http, loopback and private addresses are allowed. `transport` replaces
@@ -88,6 +92,39 @@ class Egress:
         # Raised out here, it carries no error of httpx, which holds the request and its token.
         raise EgressError(reason)
 
+    async def post(
+        self,
+        url: str,
+        body: bytes,
+        *,
+        headers: Sequence[tuple[str, str]],
+        within: Sequence[str],
+        tenant: UUID,
+        seconds: float,
+    ) -> None:
+        """Send a body to `url`, which is as for `get_json`; any 2xx says that it was taken.
+
+        Nothing of the answer but its status is looked at. `seconds` are the peer's: for everything
+        until then, but not for waiting for a turn among the tenant's own, which is no fault of the
+        peer. Raises EgressError.
+        """
+        place = self._checked(url, within)
+        request = _posted(place, body, headers, seconds)
+        turn = self._turns.setdefault(tenant, asyncio.Semaphore(PER_TENANT))
+        try:
+            async with turn, asyncio.timeout(seconds):
+                response = await self._transport(place).handle_async_request(request)
+            await _pass_over(response)
+        except (TimeoutError, httpx.TimeoutException):
+            reason: Reason = "slow"
+        except httpx.TransportError:
+            reason = "away"
+        else:
+            if not response.is_success:
+                raise EgressError("status", response.status_code)
+            return
+        raise EgressError(reason)
+
     async def aclose(self) -> None:
         """Close every connection."""
         for transport in {self._public, self._near}:
@@ -107,9 +144,11 @@ class Egress:
             raise EgressError("refused")
         return place
 
+    def _transport(self, place: Url) -> httpx.AsyncBaseTransport:
+        return self._near if place.origin in self._extra else self._public
+
     async def _get(self, request: httpx.Request, place: Url) -> dict[str, Any]:
-        transport = self._near if place.origin in self._extra else self._public
-        response = await transport.handle_async_request(request)
+        response = await self._transport(place).handle_async_request(request)
         try:
             _check_headers(response)
             body = await _body(response)
@@ -143,6 +182,32 @@ def _request(place: Url, token: str | None, seconds: float) -> httpx.Request:
         headers["Authorization"] = f"Bearer {token}"
     timeout = {"timeout": {"connect": seconds}}
     return httpx.Request("GET", str(place), headers=headers, extensions=timeout)
+
+
+def _posted(
+    place: Url, body: bytes, headers: Sequence[tuple[str, str]], seconds: float
+) -> httpx.Request:
+    sent = [("User-Agent", _HEADERS["User-Agent"]), ("Accept-Encoding", "identity"), *headers]
+    timeout = {"timeout": {"connect": seconds}}
+    try:
+        return httpx.Request("POST", str(place), headers=sent, content=body, extensions=timeout)
+    except UnicodeEncodeError:
+        raise EgressError("refused") from None
+
+
+async def _pass_over(response: httpx.Response) -> None:
+    """Read the rest of an answer if it is short and comes at once; close it otherwise."""
+    read = 0
+    try:
+        async with asyncio.timeout(_UNREAD_SECONDS):
+            async for chunk in response.aiter_raw():
+                read += len(chunk)
+                if read > _MAX_UNREAD:
+                    break
+    except (TimeoutError, httpx.HTTPError):
+        pass  # the status has told all
+    finally:
+        await response.aclose()
 
 
 def _check_headers(response: httpx.Response) -> None:

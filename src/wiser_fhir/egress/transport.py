@@ -133,7 +133,7 @@ class CheckedTransport(httpx.AsyncBaseTransport):
         )
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request that has no body. Raises EgressError, httpx.TransportError."""
+        """Send a request whose body is at hand. Raises EgressError, httpx.TransportError."""
         url = httpcore.URL(
             scheme=request.url.raw_scheme,
             host=request.url.raw_host,
@@ -141,7 +141,11 @@ class CheckedTransport(httpx.AsyncBaseTransport):
             target=request.url.raw_path,
         )
         sent = httpcore.Request(
-            request.method, url, headers=request.headers.raw, extensions=request.extensions
+            request.method,
+            url,
+            headers=request.headers.raw,
+            content=request.content,
+            extensions=request.extensions,
         )
         with _errors_of_httpx():
             answer = await self._pool.handle_async_request(sent)

@@ -1,6 +1,6 @@
 """FHIR's small values as plain ones. None for what names no day, instant or number."""
 
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 
 from wiser_fhir.fhir.elements import Json
@@ -22,13 +22,19 @@ def day_of(text: str | None) -> date | None:
 
 
 def instant(text: str | None) -> datetime | None:
-    """A FHIR dateTime with a time zone; a bare day is its first instant in UTC. None for less."""
+    """A FHIR dateTime with a time zone; a bare day is its first instant in UTC.
+
+    None for less, and for one that UTC has no date for, at the edge of what a date can be.
+    """
     try:
         moment = datetime.fromisoformat(text) if text else None
-    except ValueError:
+        if moment is None:
+            return None
+        if moment.tzinfo is None:
+            return moment.replace(tzinfo=UTC)
+        moment.astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
-    if moment is not None and moment.tzinfo is None:
-        return datetime.fromisoformat(f"{moment.isoformat()}+00:00")
     return moment
 
 

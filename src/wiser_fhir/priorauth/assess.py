@@ -47,9 +47,9 @@ def assess(
         for_a_person.append(_evidence())
     reviewed = rules.is_reviewed and reading.rules.is_reviewed
     if require_reviewed and not reviewed:
-        for_a_person.append(_judge("rules-reviewed", "No clinician has reviewed the rules yet."))
+        for_a_person.append(_ours("rules-reviewed", "No clinician has reviewed the rules yet."))
     if not auto_affirm:
-        for_a_person.append(_judge("auto-affirm", "Affirming by software is switched off."))
+        for_a_person.append(_ours("auto-affirm", "Affirming by software is switched off."))
     out_of_scope = evaluation.with_outcome(Outcome.OUT_OF_SCOPE)
     doubtful = for_a_person or reading.missing or reading.doubted
     affirms = evaluation.holds and not out_of_scope and not doubtful
@@ -81,3 +81,8 @@ def _evidence() -> Finding:
 
 def _judge(criterion: str, text: str) -> Finding:
     return Finding(criterion, FindingStatus.NEEDS_JUDGEMENT, text)
+
+
+def _ours(criterion: str, text: str) -> Finding:
+    """What is for a person because of how the payer works, whatever the request says."""
+    return Finding(criterion, FindingStatus.NEEDS_JUDGEMENT, text, internal=True)

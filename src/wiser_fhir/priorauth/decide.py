@@ -1,18 +1,21 @@
 """From a submission to a case, in memory: pure, but for the numbers it is handed."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 from wiser_fhir.clock import business_date
 from wiser_fhir.coverage.catalogue import Catalogue
 from wiser_fhir.coverage.requested import Code
 from wiser_fhir.priorauth.assess import assess
+from wiser_fhir.priorauth.deciding import Deciding, affirmations, decided_case
+from wiser_fhir.priorauth.determination import DecidedBy
 from wiser_fhir.priorauth.models import (
     Assessment,
     CaseItem,
     CaseStatus,
     ClassifiedItem,
     Dismissal,
+    Finding,
     ItemRole,
     ItemStatus,
     PriorAuthorization,
@@ -22,7 +25,7 @@ from wiser_fhir.priorauth.models import (
 )
 from wiser_fhir.priorauth.numbers import UtnSource, new_reference, time_ordered_uuid
 from wiser_fhir.priorauth.registry import Registry
-from wiser_fhir.priorauth.rules import decide_by, last_valid_day
+from wiser_fhir.priorauth.rules import decide_by
 from wiser_fhir.priorauth.scope import ScopeResult, scope
 
 _NOTES = {
@@ -53,9 +56,18 @@ class Decider:
     policy: Policy
     utn_source: UtnSource
 
-    def decide(self, submission: Submission, now: datetime) -> PriorAuthorization:
+    def decide(
+        self,
+        submission: Submission,
+        now: datetime,
+        *,
+        on: date | None = None,
+        findings: tuple[Finding, ...] = (),
+    ) -> PriorAuthorization:
         """The case a submission becomes: dismissed, affirmed, or in review. Nothing else can be.
 
+        By the rules in force on `on`, else on the business date of receipt. `findings` of somebody
+        else's go to a clinician with those of the gates.
         Source: WISeR Operational Guide 6.0, 4.1.
         """
         found = scope(
@@ -63,7 +75,7 @@ class Decider:
             self.catalogue,
             self.registry,
             served_states=self.policy.served_states,
-            on=business_date(submission.received_at),
+            on=on or business_date(submission.received_at),
         )
         if isinstance(found, Dismissal):
             return self.dismissed(submission, found, now)
@@ -71,7 +83,7 @@ class Decider:
             found.rules,
             submission,
             self.catalogue,
-            findings=found.findings,
+            findings=(*findings, *found.findings),
             auto_affirm=self.policy.auto_affirm,
             require_reviewed=self.policy.require_reviewed,
         )
@@ -94,6 +106,8 @@ class Decider:
             items=tuple(_dismissed_item(item) for item in submission.items),
             dismissal=dismissal,
             decided_at=now,
+            kind=submission.kind,
+            previous_utn=submission.previous_utn,
         )
 
     def _affirmed(
@@ -103,26 +117,16 @@ class Decider:
         assessment: Assessment,
         now: datetime,
     ) -> PriorAuthorization:
-        decided_on = business_date(now)
-        valid_days = self.catalogue.process.timeframes.validity_days
+        """Every line of the service affirmed, as asked."""
+        pended = self._in_review(submission, found, assessment)
         site = next((i.item.site for i in found.items if i.item.site), None)
-        return PriorAuthorization(
-            id=time_ordered_uuid(),
-            organization_id=submission.organization_id,
-            status=CaseStatus.AFFIRMED,
-            reference=new_reference(),
-            received_at=submission.received_at,
-            decide_by=self._deadline(submission),
-            expedited=submission.expedite_requested,
-            items=tuple(_item(i, ItemStatus.AFFIRMED) for i in found.items),
-            service=found.rules.slug,
-            rules=found.rules.version,
-            assessment=assessment,
-            decided_at=now,
+        deciding = Deciding(
+            at=now,
+            by=DecidedBy.SOFTWARE,
+            valid_days=self.catalogue.process.timeframes.validity_days,
             utn=self.utn_source.new(site),
-            valid_from=decided_on,
-            valid_until=last_valid_day(decided_on, valid_days),
         )
+        return decided_case(pended, affirmations(pended), deciding)
 
     def _in_review(
         self, submission: Submission, found: ScopeResult, assessment: Assessment
@@ -139,6 +143,8 @@ class Decider:
             service=found.rules.slug,
             rules=found.rules.version,
             assessment=assessment,
+            kind=submission.kind,
+            previous_utn=submission.previous_utn,
         )
 
     def _deadline(self, submission: Submission) -> datetime:
@@ -158,6 +164,9 @@ def _item(classified: ClassifiedItem, status: ItemStatus) -> CaseItem:
         status=ItemStatus.NOT_APPLICABLE if note else status,
         date_of_service=classified.item.service.date_of_service,
         note=note,
+        service_end=classified.item.service_end,
+        quantity=classified.item.service.quantity,
+        site=classified.item.site,
     )
 
 
@@ -168,4 +177,7 @@ def _dismissed_item(item: RequestedItem) -> CaseItem:
         role=ItemRole.NOT_WISER,
         status=ItemStatus.NOT_APPLICABLE,
         date_of_service=item.service.date_of_service,
+        service_end=item.service_end,
+        quantity=item.service.quantity,
+        site=item.site,
     )

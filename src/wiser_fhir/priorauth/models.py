@@ -9,7 +9,10 @@ from uuid import UUID
 
 from wiser_fhir.coverage.process import GateName
 from wiser_fhir.coverage.requested import Code, RequestedService
+from wiser_fhir.priorauth.answer import CaseAnswer
+from wiser_fhir.priorauth.determination import DecidingClinician, ItemDecision
 from wiser_fhir.priorauth.form_items import FormLayout
+from wiser_fhir.priorauth.information import InformationRequest
 
 AnswerValue = bool | int | Decimal | str | date | tuple[str, ...]
 
@@ -91,9 +94,36 @@ class Site:
     code: str
 
 
+class ItemChange(StrEnum):
+    """How an update says that a line differs from the request before it."""
+
+    ADDED = "added"
+    CHANGED = "changed"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What makes a submission an update: it replaces an earlier request.
+
+    `earlier` are the trace numbers by which it names that request. `whole` cancels all of it.
+    `materials` are the sequences of its supporting information, cancelled ones included; `retold`
+    says that some of it is marked as added or changed.
+    Source: PAS 2.2.1 §spec-65 to §spec-72.
+    """
+
+    earlier: tuple[Identifier, ...]
+    whole: bool = False
+    materials: frozenset[int] = frozenset()
+    retold: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class RequestedItem:
-    """One line of a request. `sequence` traces it through every answer."""
+    """One line of a request. `sequence` traces it through every answer.
+
+    In an update `change` says how it differs from before, and `cancelled` that it is wanted no
+    more.
+    """
 
     sequence: int
     service: RequestedService
@@ -101,6 +131,8 @@ class RequestedItem:
     modifiers: tuple[str, ...] = ()
     revenue_code: str | None = None
     site: Site | None = None
+    change: ItemChange | None = None
+    cancelled: bool = False
 
 
 class Origin(StrEnum):
@@ -197,6 +229,15 @@ class Document:
     size: int
 
 
+class Previous(StrEnum):
+    """What the number that a resubmission names turns out to be."""
+
+    NON_AFFIRMED = "non-affirmed"
+    AFFIRMED = "affirmed"
+    ANOTHERS = "anothers"
+    UNKNOWN = "unknown"
+
+
 @dataclass(frozen=True, slots=True)
 class Submission:
     """A prior-authorization request, whichever door it came in by.
@@ -204,7 +245,8 @@ class Submission:
     `evidence` counts what the request carries of clinical documents and results: DocumentReferences
     with data, DiagnosticReports, Observations, Procedures. `doubts` are contradictions in the
     request that a person has to look at, in plain words. `chart` is what came along of the
-    patient's chart. `previous_utn` is set on a resubmission.
+    patient's chart. `previous_utn` is set on a resubmission, `change` on an update. `previous` is
+    what that number is, None where nobody has looked.
     """
 
     organization_id: UUID
@@ -224,6 +266,8 @@ class Submission:
     documents: tuple[Document, ...] = ()
     chart: tuple[ChartRecord, ...] = ()
     previous_utn: str | None = None
+    change: Change | None = None
+    previous: Previous | None = None
 
 
 class DismissalReason(StrEnum):
@@ -262,11 +306,15 @@ class FindingStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One criterion and how it stands. `criterion` is a question id, or the name of a gate."""
+    """One criterion and how it stands. `criterion` is a question id, or the name of a gate.
+
+    `internal` is what is about the payer and not about the request: for its own people alone.
+    """
 
     criterion: str
     status: FindingStatus
     text: str
+    internal: bool = False
 
 
 class Recommendation(StrEnum):
@@ -330,6 +378,11 @@ class CaseStatus(StrEnum):
     CANCELLED = "cancelled"
 
 
+_DETERMINED = frozenset(
+    {CaseStatus.AFFIRMED, CaseStatus.PARTIALLY_AFFIRMED, CaseStatus.NON_AFFIRMED}
+)
+
+
 @dataclass(frozen=True, slots=True)
 class ClassifiedItem:
     """A requested line and what it is to the service asked for. `code` is the coding that told."""
@@ -341,7 +394,8 @@ class ClassifiedItem:
 
 @dataclass(frozen=True, slots=True)
 class CaseItem:
-    """One line of a case."""
+    """One line of a case. `former_utn` is the last number of the case, before that of its present
+    revision, under which this line was decided."""
 
     sequence: int
     code: Code
@@ -349,6 +403,21 @@ class CaseItem:
     status: ItemStatus
     date_of_service: date | None
     note: str | None = None
+    service_end: date | None = None
+    quantity: Decimal | None = None
+    decision: ItemDecision | None = field(default=None, compare=False)
+    site: Site | None = None
+    former_utn: str | None = None
+
+
+class UtnState(StrEnum):
+    """Where the number of a decided case stands."""
+
+    PENDING = "pending"
+    ASSIGNED = "assigned"
+    FAILED = "failed"
+    EXPIRED = "expired"
+    SUPERSEDED = "superseded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -358,6 +427,11 @@ class PriorAuthorization:
     `valid_from` and `valid_until` are both included. `rules` names the rule file that decided.
     `assertions` are the ids of earlier CRD answers that came with the request and are the
     organization's own; `remarks` say in plain words where the decision departs from one.
+
+    `revision` counts the requests that made the case what it is: every update is one more.
+    `requests` are what was asked for since the present one came. `superseded_utn` is the number
+    that the case had before this revision, `superseded_until` its last valid day while it still
+    stands, `previous_utn` the number of the case a resubmission follows.
     """
 
     id: UUID
@@ -379,3 +453,18 @@ class PriorAuthorization:
     reviewed_by_person: bool = False
     assertions: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
+    kind: RequestKind = RequestKind.INITIAL
+    revision: int = 1
+    answer: CaseAnswer = field(default_factory=CaseAnswer)
+    requests: tuple[InformationRequest, ...] = ()
+    clinician: DecidingClinician | None = None
+    utn_state: UtnState | None = None
+    superseded_utn: str | None = None
+    superseded_until: date | None = None
+    previous_utn: str | None = None
+    expedite_confirmed: bool | None = None
+
+    @property
+    def decided(self) -> bool:
+        """Whether there is a determination, which an update may still supersede."""
+        return self.status in _DETERMINED

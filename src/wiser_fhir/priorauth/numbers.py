@@ -20,8 +20,11 @@ _RFC_VARIANT = 0x80
 class UtnSource(Protocol):
     """Where unique tracking numbers come from. In the real program the MAC makes them."""
 
-    def new(self, site: Site | None) -> str:
-        """A number never given before, as far as this source knows."""
+    def new(self, site: Site | None) -> str | None:
+        """A number never given before, as far as this source knows. None where it comes later.
+
+        It is asked inside a transaction, so it must not wait for anybody.
+        """
         ...
 
 

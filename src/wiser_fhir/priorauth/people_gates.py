@@ -9,12 +9,20 @@ from wiser_fhir.priorauth.models import (
     DismissalReason,
     Finding,
     Party,
+    Previous,
     RequestKind,
     SiteKind,
 )
 from wiser_fhir.priorauth.registry import Enrolment, Membership
 from wiser_fhir.priorauth.rules import can_be_utn, facility_type, is_mbi, is_npi
 from wiser_fhir.priorauth.visit import Verdict, Visit, doubtful, not_told, not_wiser
+
+_PREVIOUS = {
+    None: "An earlier request is named and has to be looked up.",
+    Previous.UNKNOWN: "The tracking number named is not in the records at hand.",
+    Previous.ANOTHERS: "The tracking number named is that of another beneficiary's request.",
+    Previous.AFFIRMED: "The request named as the one before was affirmed.",
+}
 
 
 def railroad(visit: Visit) -> Iterator[Verdict]:
@@ -121,10 +129,9 @@ def enrolment(visit: Visit) -> Iterator[Verdict]:
 
 
 def resubmission(visit: Visit) -> Iterator[Verdict]:
-    """A resubmission follows an earlier request, which a person has to look up.
+    """A resubmission follows a request of the same beneficiary that was not affirmed.
 
-    Software cannot yet tell whether that request exists, whose it is and what was found lacking.
-    Source: Guide 6.0, 4.4.
+    Whatever else its number turns out to be, a person has to look. Source: Guide 6.0, 4.4.
     """
     if visit.submission.kind is not RequestKind.RESUBMISSION:
         return
@@ -132,5 +139,5 @@ def resubmission(visit: Visit) -> Iterator[Verdict]:
     if number is None or not can_be_utn(number, visit.catalogue.process.utn):
         text = "A resubmission names the tracking number of the request before."
         yield not_told("gate-previous-utn", text)
-    else:
-        yield doubtful("gate-previous-utn", "An earlier request is named and has to be looked up.")
+    elif visit.submission.previous is not Previous.NON_AFFIRMED:
+        yield doubtful("gate-previous-utn", _PREVIOUS[visit.submission.previous])

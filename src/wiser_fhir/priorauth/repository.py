@@ -1,9 +1,8 @@
 """Cases as stored: the one hot write, the answer already given, and reading cases back."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
-from datetime import date
 from enum import StrEnum
 from functools import cache
 from hashlib import sha256
@@ -13,17 +12,34 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
-from sqlalchemy import ColumnElement, RowMapping, and_, bindparam, func, or_, select, text, union
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import (
+    ColumnElement,
+    RowMapping,
+    Select,
+    and_,
+    bindparam,
+    select,
+    text,
+)
+from sqlalchemy import case as sql_case
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from wiser_fhir.audit.recorder import AuditRow
-from wiser_fhir.db.base import case_item, case_party, determination, message, prior_auth_case, utn
+from wiser_fhir.db.base import (
+    case_item,
+    determination,
+    message,
+    person,
+    prior_auth_case,
+    utn,
+)
 from wiser_fhir.db.bodies import restored
 from wiser_fhir.db.engine import enter, raw_connection, raw_transaction
+from wiser_fhir.db.life import information_request
 from wiser_fhir.errors import NotFound
-from wiser_fhir.priorauth.inquiry import Inquiry, ItemExample
-from wiser_fhir.priorauth.models import Identifier, PartyRole, PriorAuthorization
+from wiser_fhir.priorauth.inquiry import Inquiry
+from wiser_fhir.priorauth.inquiry_query import BY_OTHERS, by_others, own_cases
+from wiser_fhir.priorauth.models import Identifier, PriorAuthorization, UtnState
 from wiser_fhir.priorauth.rows import (
     DocumentFacts,
     SubmissionWrite,
@@ -45,9 +61,9 @@ __all__ = [
     "submission_write",
 ]
 
-MOST_FOUND = 50
+MOST_FOUND = 200
 
-_NUMBERS = {"pk_utn", "uq_prior_auth_case_reference"}
+_NUMBERS = {"uq_utn_utn", "uq_prior_auth_case_reference"}
 
 
 class NumberTaken(Exception):
@@ -80,7 +96,7 @@ class StoredAnswer:
     """What was answered to an identifier, and the SHA-256 and line of what had been asked."""
 
     request_sha256: bytes
-    case_id: UUID
+    case_id: UUID | None
     body: bytes
     line: str
 
@@ -177,12 +193,12 @@ class Cases:
             row["id"]: row
             for row in (await self.connection.execute(_CASES, {"ids": case_ids})).mappings()
         }
-        items: dict[UUID, list[RowMapping]] = {case_id: [] for case_id in cases}
-        for row in (await self.connection.execute(_ITEMS, {"ids": list(cases)})).mappings():
-            items[row["case_id"]].append(row)
+        items = await self._by_case(_ITEMS, cases)
+        reviewed = [case_id for case_id, row in cases.items() if row["decide_by"] is not None]
+        requests = await self._by_case(_REQUESTS, reviewed) if reviewed else {}
         return [
             StoredCase(
-                case=case_from(cases[case_id], items[case_id]),
+                case=case_from(cases[case_id], items[case_id], requests.get(case_id, ())),
                 line=cases[case_id]["line"],
                 request_body=restored(cases[case_id]["body"]),
             )
@@ -190,27 +206,26 @@ class Cases:
             if case_id in cases
         ]
 
+    async def _by_case(
+        self, query: Select[Any], case_ids: Iterable[UUID]
+    ) -> dict[UUID, list[RowMapping]]:
+        rows: dict[UUID, list[RowMapping]] = {case_id: [] for case_id in case_ids}
+        for row in (await self.connection.execute(query, {"ids": list(rows)})).mappings():
+            rows[row["case_id"]].append(row)
+        return rows
+
     async def inquire(
         self, organization_id: UUID, inquiry: Inquiry, at_most: int = MOST_FOUND
     ) -> list[StoredCase]:
         """The organization's own cases that look like the inquiry, the latest received first.
 
         A number finds the case it belongs or belonged to, so a superseded one finds the present
-        state. Without a member nothing is found.
+        state, and what was resubmitted after it. Without a member nothing is found.
         Source: PAS 2.2.1 §spec-46 to §spec-48.
         """
         if inquiry.mbi is None:
             return []
-        query = (
-            select(prior_auth_case.c.id)
-            .where(
-                prior_auth_case.c.organization_id == organization_id,
-                prior_auth_case.c.mbi == inquiry.mbi,
-                *_filters(inquiry),
-            )
-            .order_by(prior_auth_case.c.received_at.desc(), prior_auth_case.c.id.desc())
-            .limit(at_most)
-        )
+        query = own_cases(organization_id, inquiry, at_most)
         return await self.load((await self.connection.execute(query)).scalars().all())
 
     async def inquire_by_others(
@@ -222,7 +237,7 @@ class Cases:
         acts for. The transaction sees each case as its sender does, then is the organization's
         again. Leaves an audit row. Source: PAS 2.2.1 §spec-52, §spec-53.
         """
-        rows = (await self.connection.execute(_BY_OTHERS, _gate(inquiry, audit, at_most))).all()
+        rows = (await self.connection.execute(BY_OTHERS, by_others(inquiry, audit, at_most))).all()
         asking = await self.connection.scalar(text("select current_setting('app.organization')"))
         found = []
         for sender, case_id in rows:
@@ -294,6 +309,17 @@ def _of_case(table: Any) -> ColumnElement[bool]:
     )
 
 
+def _of_clinician(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """What is known of the clinician who decided the present revision."""
+    return (
+        select(column)
+        .join(determination, determination.c.clinician_id == person.c.id)
+        .where(_of_case(determination), determination.c.revision == prior_auth_case.c.revision)
+        .limit(1)
+        .scalar_subquery()
+    )
+
+
 _BY_PERSON = (
     select(determination.c.case_id)
     .where(
@@ -303,86 +329,102 @@ _BY_PERSON = (
     )
     .exists()
 )
+_earlier = utn.alias("earlier")
+
+
+def _superseded(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """What is known of the last number before the present revision."""
+    return (
+        select(column)
+        .where(
+            _of_case(_earlier),
+            _earlier.c.revision < prior_auth_case.c.revision,
+            _earlier.c.utn.is_not(None),
+        )
+        .order_by(_earlier.c.revision.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+
+
+_STILL_VALID = sql_case((_earlier.c.state == UtnState.ASSIGNED, _earlier.c.valid_until))
 _CASES = (
-    select(prior_auth_case, utn.c.utn, message.c.body, _BY_PERSON.label("reviewed_by_person"))
+    select(
+        prior_auth_case,
+        utn.c.utn,
+        utn.c.state.label("utn_state"),
+        _superseded(_earlier.c.utn).label("superseded_utn"),
+        _superseded(_STILL_VALID).label("superseded_until"),
+        message.c.body,
+        _BY_PERSON.label("reviewed_by_person"),
+        _of_clinician(person.c.npi).label("clinician_npi"),
+        _of_clinician(person.c.specialty).label("clinician_specialty"),
+    )
     .join(message, _same_message(prior_auth_case.c.request_message_id))
     .outerjoin(utn, and_(_of_case(utn), utn.c.revision == prior_auth_case.c.revision))
     .where(prior_auth_case.c.id.in_(bindparam("ids", expanding=True)))
 )
+_DECISION = (
+    *("outcome", "decided_by", "decided_at", "code_system", "code", "quantity", "first_day"),
+    *("last_day", "rationale", "resubmission_steps", "reasons", "answer"),
+)
+_former = determination.alias("former")
+_FORMER_UTN = (
+    select(utn.c.utn)
+    .join(
+        _former,
+        and_(
+            _former.c.organization_id == utn.c.organization_id,
+            _former.c.case_id == utn.c.case_id,
+            _former.c.revision == utn.c.revision,
+        ),
+    )
+    .where(
+        utn.c.organization_id == case_item.c.organization_id,
+        utn.c.case_id == case_item.c.case_id,
+        utn.c.revision < case_item.c.revision,
+        utn.c.utn.is_not(None),
+        _former.c.sequence == case_item.c.sequence,
+    )
+    .order_by(utn.c.revision.desc())
+    .limit(1)
+    .scalar_subquery()
+)
 _ITEMS = (
-    select(case_item)
+    select(
+        case_item,
+        _FORMER_UTN.label("former_utn"),
+        *(determination.c[name].label(f"decision_{name}") for name in _DECISION),
+    )
+    .outerjoin(
+        determination,
+        and_(
+            determination.c.organization_id == case_item.c.organization_id,
+            determination.c.case_id == case_item.c.case_id,
+            determination.c.sequence == case_item.c.sequence,
+            determination.c.revision == case_item.c.revision,
+        ),
+    )
     .where(case_item.c.case_id.in_(bindparam("ids", expanding=True)))
     .order_by(case_item.c.case_id, case_item.c.sequence)
 )
-_BY_OTHERS = text(
-    "select organization_id, case_id from gate.inquire_by_others(:member, :npis, :numbers,"
-    " :examples, :at_most, :request_id, :client_id, :patient)"
-).bindparams(bindparam("examples", type_=JSONB(none_as_null=True)))
-
-
-def _filters(inquiry: Inquiry) -> list[ColumnElement[bool]]:
-    filters: list[ColumnElement[bool]] = []
-    if inquiry.references or inquiry.utns:
-        filters.append(prior_auth_case.c.id.in_(_numbered(inquiry)))
-    elif inquiry.requester_npi is not None:
-        filters.append(
-            select(case_party.c.case_id)
-            .where(
-                _of_case(case_party),
-                case_party.c.role == PartyRole.REQUESTER,
-                case_party.c.npi == inquiry.requester_npi,
-            )
-            .exists()
-        )
-    if inquiry.items:
-        like = or_(*(_like(example) for example in inquiry.items))
-        filters.append(select(case_item.c.case_id).where(_of_case(case_item), like).exists())
-    return filters
-
-
-def _numbered(inquiry: Inquiry) -> Any:
-    return union(
-        select(prior_auth_case.c.id).where(prior_auth_case.c.reference.in_(inquiry.references)),
-        select(utn.c.case_id).where(utn.c.utn.in_(inquiry.utns)),
+_REQUESTS = (
+    select(information_request)
+    .join(
+        prior_auth_case,
+        and_(
+            _of_case(information_request),
+            information_request.c.revision == prior_auth_case.c.revision,
+        ),
     )
+    .where(information_request.c.case_id.in_(bindparam("ids", expanding=True)))
+    .order_by(information_request.c.case_id, information_request.c.asked_at)
+)
 
 
-def _like(example: ItemExample) -> ColumnElement[bool]:
-    """An item that looks like the example; one without a date is within any dates."""
-    day = case_item.c.service_date
-    conditions = [case_item.c.sequence > 0]
-    if example.codes:
-        conditions.append(case_item.c.code.in_(example.codes))
-    if example.status is not None:
-        conditions.append(case_item.c.status == example.status)
-    if example.starts is not None:
-        conditions.append(func.coalesce(day, example.starts) >= example.starts)
-    if example.ends is not None:
-        conditions.append(func.coalesce(day, example.ends) <= example.ends)
-    return and_(*conditions)
-
-
-def _gate(inquiry: Inquiry, audit: AuditRow, at_most: int) -> dict[str, Any]:
-    return {
-        "member": inquiry.mbi,
-        "npis": list(inquiry.provider_npis),
-        "numbers": [*inquiry.references, *inquiry.utns] or None,
-        "examples": [_example(each) for each in inquiry.items] or None,
-        "at_most": at_most,
-        "request_id": audit.request_id,
-        "client_id": audit.client_id,
-        "patient": audit.patient,
-    }
-
-
-def _example(example: ItemExample) -> dict[str, Any]:
-    return {
-        "codes": list(example.codes) or None,
-        "starts": _iso(example.starts),
-        "ends": _iso(example.ends),
-        "status": example.status,
-    }
-
-
-def _iso(day: date | None) -> str | None:
-    return day.isoformat() if day is not None else None
+async def member_of(db: AsyncConnection, case_id: UUID) -> str | None:
+    """The MBI of a case's beneficiary, in a transaction of its organization. None if not told."""
+    found: str | None = await db.scalar(
+        select(prior_auth_case.c.mbi).where(prior_auth_case.c.id == case_id)
+    )
+    return found

@@ -14,6 +14,20 @@ from sqlalchemy import RowMapping
 from wiser_fhir.audit.recorder import AuditRow
 from wiser_fhir.coverage.requested import Code
 from wiser_fhir.db.bodies import compressed
+from wiser_fhir.priorauth.answer import CaseAnswer, ItemAnswer
+from wiser_fhir.priorauth.deciding import countable
+from wiser_fhir.priorauth.determination import (
+    DecidedBy,
+    DecidingClinician,
+    ItemDecision,
+    Outcome,
+)
+from wiser_fhir.priorauth.information import (
+    InformationRequest,
+    Material,
+    RequestState,
+    Wanted,
+)
 from wiser_fhir.priorauth.models import (
     AnswerOrigin,
     Assessment,
@@ -31,7 +45,10 @@ from wiser_fhir.priorauth.models import (
     PriorAuthorization,
     Recommendation,
     RequestKind,
+    Site,
+    SiteKind,
     Submission,
+    UtnState,
 )
 from wiser_fhir.priorauth.numbers import time_ordered_uuid
 
@@ -90,6 +107,7 @@ class SubmissionWrite:
     coverage: str
     trace_system: str | None
     trace_value: str
+    trace_key: str
     previous_utn: str | None
     assessment: str | None
     findings: str | None
@@ -102,6 +120,7 @@ class SubmissionWrite:
     remarks: list[str]
     utn: str | None
     utn_source: str
+    orders_utn: bool
     item_sequence: list[int]
     item_system: list[str]
     item_code: list[str]
@@ -111,6 +130,8 @@ class SubmissionWrite:
     item_end: list[date | None]
     item_quantity: list[Decimal | None]
     item_note: list[str | None]
+    item_site_kind: list[str | None]
+    item_site_code: list[str | None]
     party_role: list[str]
     party_npi: list[str | None]
     party_tin: list[str | None]
@@ -120,12 +141,15 @@ class SubmissionWrite:
     party_state: list[str | None]
     decided_sequence: list[int]
     decided_outcome: list[str]
+    decided_system: list[str]
+    decided_code: list[str]
+    decided_quantity: list[Decimal | None]
     document_kind: list[str]
     document_title: list[str | None]
     document_content_type: list[str | None]
     document_size: list[int | None]
     document_sha256: list[bytes | None]
-    notification_id: UUID
+    letter_id: UUID
     request_id: UUID
     client_id: UUID | None
     patient: bytes | None
@@ -188,9 +212,10 @@ def submission_write(
         coverage=submission.coverage,
         trace_system=submission.trace.system,
         trace_value=submission.trace.value,
+        trace_key=identifier_key(submission.trace.value),
         previous_utn=submission.previous_utn,
-        assessment=_assessment_json(case.assessment),
-        findings=_findings_json(case.assessment),
+        assessment=_json(assessment_value(case.assessment)),
+        findings=_json(findings_value(case.assessment)),
         dismissal_reason=dismissed.reason if dismissed else None,
         dismissal_detail=dismissed.detail if dismissed else None,
         decided_at=case.decided_at,
@@ -200,10 +225,11 @@ def submission_write(
         remarks=list(case.remarks),
         utn=case.utn,
         utn_source=utn_source,
+        orders_utn=case.decided,
         **_item_columns(case, submission),
         **_party_columns(submission.parties),
         **_document_columns(documents),
-        notification_id=time_ordered_uuid(),
+        letter_id=time_ordered_uuid(),
         request_id=audit.request_id,
         client_id=audit.client_id,
         patient=audit.patient,
@@ -231,9 +257,13 @@ def _indexed_mbi(mbi: str | None) -> str | None:
     return mbi if mbi is not None and len(mbi) <= _LONGEST_KEY else None
 
 
-def case_from(case: RowMapping, items: Iterable[RowMapping]) -> PriorAuthorization:
-    """A case from its row, with its UTN and whether a person decided, and its items in order."""
+def case_from(
+    case: RowMapping, items: Iterable[RowMapping], requests: Iterable[RowMapping] = ()
+) -> PriorAuthorization:
+    """A case from its row, with its UTN and whether a person decided, its items with their
+    determinations in order, and what is asked for."""
     reason = case["dismissal_reason"]
+    state = case["utn_state"]
     return PriorAuthorization(
         id=case["id"],
         organization_id=case["organization_id"],
@@ -254,6 +284,55 @@ def case_from(case: RowMapping, items: Iterable[RowMapping]) -> PriorAuthorizati
         reviewed_by_person=case["reviewed_by_person"],
         assertions=tuple(case["assertions"]),
         remarks=tuple(case["remarks"]),
+        kind=RequestKind(case["kind"]),
+        revision=case["revision"],
+        answer=CaseAnswer.of_json(case["answer"]),
+        requests=tuple(map(information_request_from, requests)),
+        clinician=_clinician(case),
+        utn_state=UtnState(state) if state else None,
+        superseded_utn=case["superseded_utn"],
+        superseded_until=case["superseded_until"],
+        previous_utn=case["previous_utn"],
+        expedite_confirmed=case["expedite_confirmed"],
+    )
+
+
+def _clinician(row: RowMapping) -> DecidingClinician | None:
+    if not row["reviewed_by_person"]:
+        return None
+    return DecidingClinician(row["clinician_npi"], row["clinician_specialty"])
+
+
+def information_request_from(row: RowMapping) -> InformationRequest:
+    """A request for information from its row."""
+    return InformationRequest(
+        id=row["id"],
+        kind=Material(row["kind"]),
+        asked_at=row["asked_at"],
+        due_at=row["due_at"],
+        wanted=tuple(map(Wanted.of_json, row["wanted"])),
+        note=row["note"],
+        state=RequestState(row["state"]),
+        answered_at=row["answered_at"],
+    )
+
+
+def _decision(row: RowMapping) -> ItemDecision | None:
+    if row["decision_outcome"] is None:
+        return None
+    code = row["decision_code"]
+    return ItemDecision(
+        outcome=Outcome(row["decision_outcome"]),
+        decided_by=DecidedBy(row["decision_decided_by"]),
+        decided_at=row["decision_decided_at"],
+        code=Code(row["decision_code_system"], code) if code is not None else None,
+        quantity=row["decision_quantity"],
+        first_day=row["decision_first_day"],
+        last_day=row["decision_last_day"],
+        rationale=row["decision_rationale"],
+        resubmission_steps=row["decision_resubmission_steps"],
+        reasons=tuple(row["decision_reasons"]),
+        answer=ItemAnswer.of_json(row["decision_answer"]),
     )
 
 
@@ -265,7 +344,17 @@ def _item(row: RowMapping) -> CaseItem:
         status=ItemStatus(row["status"]),
         date_of_service=row["service_date"],
         note=row["note"],
+        service_end=row["service_end"],
+        quantity=row["quantity"],
+        decision=_decision(row),
+        site=_site(row),
+        former_utn=row["former_utn"],
     )
+
+
+def _site(row: RowMapping) -> Site | None:
+    kind = row["site_kind"]
+    return None if kind is None else Site(SiteKind(kind), row["site_code"])
 
 
 def _npis(parties: Iterable[Party]) -> list[str]:
@@ -288,8 +377,13 @@ def _item_columns(case: PriorAuthorization, submission: Submission) -> dict[str,
         "item_end": [item.service_end for item in asked],
         "item_quantity": [item.service.quantity for item in asked],
         "item_note": [item.note for item in case.items],
+        "item_site_kind": [item.site.kind if item.site else None for item in asked],
+        "item_site_code": [item.site.code if item.site else None for item in asked],
         "decided_sequence": [item.sequence for item in decided],
         "decided_outcome": [item.status for item in decided],
+        "decided_system": [item.code.system for item in decided],
+        "decided_code": [item.code.code for item in decided],
+        "decided_quantity": [countable(requested[i.sequence].service.quantity) for i in decided],
     }
 
 
@@ -303,23 +397,24 @@ def _document_columns(documents: Sequence[DocumentFacts]) -> dict[str, Any]:
     return {f"document_{name}": [getattr(each, name) for each in documents] for name in names}
 
 
-def _assessment_json(assessment: Assessment | None) -> str | None:
+def assessment_value(assessment: Assessment | None) -> dict[str, Any] | None:
+    """An assessment as the database keeps it."""
     if assessment is None:
         return None
     findings = [
         {"criterion": finding.criterion, "status": finding.status, "text": finding.text}
+        | ({"internal": True} if finding.internal else {})
         for finding in assessment.findings
     ]
     answers = [
         {"question": answer.question, "origin": answer.origin, "counted": answer.counted}
         for answer in assessment.answers
     ]
-    stored = {
+    return {
         "recommendation": assessment.recommendation,
         "findings": findings,
         "answers": answers,
     }
-    return orjson.dumps(stored).decode()
 
 
 def _assessment(stored: dict[str, Any] | None) -> Assessment | None:
@@ -328,7 +423,12 @@ def _assessment(stored: dict[str, Any] | None) -> Assessment | None:
     return Assessment(
         Recommendation(stored["recommendation"]),
         tuple(
-            Finding(finding["criterion"], FindingStatus(finding["status"]), finding["text"])
+            Finding(
+                finding["criterion"],
+                FindingStatus(finding["status"]),
+                finding["text"],
+                finding.get("internal", False),
+            )
             for finding in stored["findings"]
         ),
         tuple(_answer_origin(answer) for answer in stored.get("answers", ())),
@@ -340,8 +440,12 @@ def _answer_origin(stored: dict[str, Any]) -> AnswerOrigin:
     return AnswerOrigin(stored["question"], Origin(origin) if origin else None, stored["counted"])
 
 
-def _findings_json(assessment: Assessment | None) -> str | None:
+def findings_value(assessment: Assessment | None) -> list[list[str]] | None:
     """What a determination keeps of the findings: their criteria and how they stood."""
     if assessment is None:
         return None
-    return orjson.dumps([[f.criterion, f.status] for f in assessment.findings]).decode()
+    return [[f.criterion, f.status] for f in assessment.findings]
+
+
+def _json(value: object) -> str | None:
+    return None if value is None else orjson.dumps(value).decode()

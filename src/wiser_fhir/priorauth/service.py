@@ -1,22 +1,24 @@
 """What can happen to a case, whichever door it came in by."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from wiser_fhir.audit.recorder import AuditRow, Recorder, write
+from wiser_fhir.audit.recorder import AuditRow, Recorder, took, write
 from wiser_fhir.auth.principal import Principal
 from wiser_fhir.clock import Clock
 from wiser_fhir.db.engine import transaction
 from wiser_fhir.errors import Conflict, Forbidden, Unavailable
+from wiser_fhir.priorauth.chain import followed
 from wiser_fhir.priorauth.decide import Decider
 from wiser_fhir.priorauth.honour import honouring
 from wiser_fhir.priorauth.inquiry import Inquiry
 from wiser_fhir.priorauth.ledger import AssertionRecord, Ledger
 from wiser_fhir.priorauth.models import PriorAuthorization, Submission
 from wiser_fhir.priorauth.repository import (
+    MOST_FOUND,
     Cases,
     NumberTaken,
     PriorAuthRepository,
@@ -26,12 +28,13 @@ from wiser_fhir.priorauth.repository import (
 )
 from wiser_fhir.priorauth.rows import DocumentFacts, submission_write
 from wiser_fhir.priorauth.scope import duplicate_of
-from wiser_fhir.priorauth.traces import traced
+from wiser_fhir.priorauth.traces import NamesItem, traced
+from wiser_fhir.priorauth.utn_life import delivered
 
 Render = Callable[[PriorAuthorization], bytes]
 
 _NUMBER_TRIES = 3
-_OTHER_BYTES = (
+OTHER_BYTES = (
     "This Bundle.identifier came before with another content, or at the other line's address. Send"
     " the same bytes to the same address to get the same answer, or use a new identifier."
 )
@@ -62,14 +65,26 @@ class Received:
     assertions: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What an inquiry finds. `more`: there are others, which were too many."""
+
+    cases: list[StoredCase]
+    more: bool
+
+
 @dataclass(frozen=True)
 class PriorAuthService:
-    """Cases: submitting, asking about and reading them."""
+    """Cases: submitting, asking about and reading them.
+
+    `most_found` is how many cases one inquiry is answered with at most.
+    """
 
     engine: AsyncEngine
     decider: Decider
     recorder: Recorder
     clock: Clock
+    most_found: int = MOST_FOUND
 
     async def submit(
         self, caller: Caller, submission: Submission, received: Received, render: Render
@@ -85,6 +100,7 @@ class PriorAuthService:
         Source: PAS 2.2.1, missing-response section (safe to send again).
         """
         now = self.clock()
+        submission = await self._followed(caller, submission)
         named = await self._named(caller, received)
         case = self._honouring(self.decider.decide(submission, now), submission, named)
         for _ in range(_NUMBER_TRIES):
@@ -100,7 +116,7 @@ class PriorAuthService:
                 case SubmitResult.REPLAYED if outcome.answer is not None:
                     return outcome.answer
                 case SubmitResult.CONFLICT:
-                    raise Conflict(_OTHER_BYTES)
+                    raise Conflict(OTHER_BYTES)
             duplicate = self.decider.dismissed(submission, duplicate_of(), now)
             case = self._honouring(duplicate, submission, named)
         raise Unavailable("No free number was found.")
@@ -116,41 +132,56 @@ class PriorAuthService:
         if not npis or not all(map(caller.principal.acts_for, npis)):
             raise Forbidden("This client may not send for the provider in Claim.provider.")
 
-    async def record_refused_update(self, caller: Caller) -> None:
-        """Leave a trace of an update that was not taken."""
-        await self.recorder.record(self._audit(caller, "claim.update", "not-supported"))
-
-    async def inquire(self, caller: Caller, inquiry: Inquiry) -> list[StoredCase]:
+    async def inquire(self, caller: Caller, inquiry: Inquiry) -> Found:
         """The cases an inquiry finds: the caller's own, then those it has a part in.
 
+        All of them up to `most_found`, and whether there are more.
         Raises Unavailable. Source: PAS 2.2.1 §spec-46 to §spec-53.
         """
+        one_more, started = self.most_found + 1, self.clock()
         async with transaction(self.engine, caller.organization_id) as connection:
             cases = Cases(connection)
             audit = self._audit(caller, "claim.inquire", "answered", mbi=inquiry.mbi)
-            found = await cases.inquire(caller.organization_id, inquiry)
+            found = await cases.inquire(caller.organization_id, inquiry, one_more)
             if caller.principal.npis is not None:
-                found += await cases.inquire_by_others(inquiry, audit)
-            await write(connection, audit)
-        return found
+                found += await cases.inquire_by_others(inquiry, audit, one_more)
+            detail = {"found": len(found), "ms": took(started, self.clock())}
+            await write(connection, replace(audit, detail=detail))
+            own = [each.case.id for each in found]
+            await delivered(connection, caller.organization_id, own, self.clock())
+        return Found(found[: self.most_found], len(found) > self.most_found)
 
     async def read(self, caller: Caller, case_id: UUID) -> StoredCase:
         """One of the caller's own cases. Raises NotFound, Unavailable."""
         async with transaction(self.engine, caller.organization_id) as connection:
             stored = await Cases(connection).by_id(case_id)
             await write(connection, self._audit(caller, "claim-response.read", "read", case_id))
+            await delivered(connection, caller.organization_id, [case_id], self.clock())
         return stored
 
-    async def by_trace(self, caller: Caller, mbi: str, trace: str) -> StoredCase | None:
-        """One of the caller's own cases of a beneficiary, by its trace number or our reference.
+    async def by_trace(
+        self, caller: Caller, mbi: str, trace: str, names_item: NamesItem
+    ) -> StoredCase | None:
+        """One of the caller's own cases of a beneficiary, by its trace number, our reference, or
+        the trace number of one of its lines.
 
         Raises Unavailable.
         """
         async with transaction(self.engine, caller.organization_id) as connection:
-            stored = await traced(connection, caller.organization_id, mbi, trace)
+            mine = caller.organization_id
+            stored = await traced(connection, mine, mbi, trace, names_item)
             outcome, case_id = ("read", stored.case.id) if stored else ("none", None)
             await write(connection, self._audit(caller, "claim.trace", outcome, case_id, mbi=mbi))
         return stored
+
+    async def _followed(self, caller: Caller, submission: Submission) -> Submission:
+        """A resubmission with what is known of the request before it."""
+        if submission.previous_utn is None:
+            return submission
+        audit = self._audit(caller, "claim.submit", "followed", submission=submission)
+        known = audit if caller.principal.npis is not None else None
+        async with transaction(self.engine, caller.organization_id) as connection:
+            return await followed(connection, submission, known)
 
     async def _named(self, caller: Caller, received: Received) -> list[AssertionRecord]:
         """Those of CRD's answers that a request names and that are its sender's own."""

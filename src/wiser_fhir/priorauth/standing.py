@@ -11,6 +11,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from wiser_fhir.audit.recorder import AuditRow
+from wiser_fhir.coverage.requested import UNITS_UNTOLD
 from wiser_fhir.db.engine import raw_connection
 from wiser_fhir.priorauth.models import CaseStatus, ItemStatus, PartyRole
 
@@ -76,14 +77,16 @@ class Standing:
         return frozenset(status for each, status in self.codes if each == code)
 
     def units_affirmed(self, code: str) -> Decimal | None:
-        """How many units of a code are affirmed. None where a line does not tell."""
+        """How many units of a code are affirmed, one for a line that does not tell.
+
+        None where nothing is known of the lines' units.
+        """
         told = [
-            units
+            UNITS_UNTOLD if units is None else units
             for (each, status), units in zip(self.codes, self.quantities, strict=False)
             if each == code and status is ItemStatus.AFFIRMED
         ]
-        known = [units for units in told if units is not None]
-        return sum(known, Decimal()) if known and len(known) == len(told) else None
+        return sum(told, Decimal()) if told else None
 
 
 async def standing(

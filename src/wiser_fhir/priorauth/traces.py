@@ -1,37 +1,79 @@
-"""A case by the number its sender traces it by."""
+"""A case by a number that its sender traces it or one of its lines by."""
 
+from collections.abc import Callable, Sequence
 from uuid import UUID
 
-from sqlalchemy import or_, select
+from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from wiser_fhir.db.base import prior_auth_case
+from wiser_fhir.db.base import message, prior_auth_case
+from wiser_fhir.db.bodies import restored
 from wiser_fhir.priorauth.models import CaseStatus
 from wiser_fhir.priorauth.repository import Cases, StoredCase
 
+NamesItem = Callable[[bytes, str], bool]
+"""Whether a line of a request, given as it came, is traced by a number."""
+
+MOST_READ = 20
+"""How many requests of one beneficiary are read for the number of a line."""
+
 
 async def traced(
-    connection: AsyncConnection, organization_id: UUID, mbi: str, trace: str
+    connection: AsyncConnection,
+    organization_id: UUID,
+    mbi: str,
+    trace: str,
+    names_item: NamesItem,
 ) -> StoredCase | None:
     """The organization's own case of a beneficiary with this trace number (X12 TRN), or with this
-    reference of ours.
+    reference of ours, else one with a line that has this trace number.
 
-    Where several have it, one in review goes first, then the latest received.
+    Where several have it, one in review goes first, then the latest received. The numbers of lines
+    are in the requests alone: they are looked for in the newest request of each of the first
+    MOST_READ cases, one after the other.
+    Source: PAS 2.2.1, Task (questionnaire-context: the trace number of the request or of a line).
     """
+    mine = (
+        prior_auth_case.c.organization_id == organization_id,
+        prior_auth_case.c.mbi == mbi,
+    )
+    numbered = or_(prior_auth_case.c.trace_value == trace, prior_auth_case.c.reference == trace)
+    found = await _first(connection, (*mine, numbered), 1)
+    if not found:
+        for case_id in await _first(connection, mine, MOST_READ):
+            if names_item(await _request(connection, case_id), trace):
+                found = [case_id]
+                break
+    return next(iter(await Cases(connection).load(found)), None)
+
+
+async def _first(
+    connection: AsyncConnection, conditions: Sequence[ColumnElement[bool]], at_most: int
+) -> Sequence[UUID]:
+    """Cases by their ids, those in review first, then the latest received."""
     column = prior_auth_case.c
     query = (
         select(column.id)
-        .where(
-            column.organization_id == organization_id,
-            column.mbi == mbi,
-            or_(column.trace_value == trace, column.reference == trace),
-        )
+        .where(*conditions)
         .order_by(
             (column.status == CaseStatus.IN_REVIEW).desc(),
             column.received_at.desc(),
             column.id.desc(),
         )
-        .limit(1)
+        .limit(at_most)
     )
-    found = (await connection.execute(query)).scalars().all()
-    return next(iter(await Cases(connection).load(found)), None)
+    return (await connection.execute(query)).scalars().all()
+
+
+async def _request(connection: AsyncConnection, case_id: UUID) -> bytes:
+    """The newest request of a case, byte for byte."""
+    query = (
+        select(message.c.body)
+        .join(
+            prior_auth_case,
+            (prior_auth_case.c.organization_id == message.c.organization_id)
+            & (prior_auth_case.c.request_message_id == message.c.id),
+        )
+        .where(prior_auth_case.c.id == case_id)
+    )
+    return restored((await connection.execute(query)).scalar_one())

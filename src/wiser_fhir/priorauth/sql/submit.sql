@@ -10,10 +10,10 @@
 -- submission at commit, because a twin's row stands alone until it is rolled back.
 with sub as (
     insert into submission (organization_id, identifier_system, identifier_value, request_sha256,
-        line, operation, case_id, answer_message_id, received_at)
+        line, operation, case_id, answer_message_id, received_at, trace_system, trace_value)
     values (:organization_id::uuid, :identifier_system::text, :identifier_value::text,
         :request_sha256::bytea, :line::text, 'submit', :case_id::uuid, :answer_id::uuid,
-        :received_at::timestamptz)
+        :received_at::timestamptz, :trace_system::text, :trace_key::text)
     on conflict do nothing
     returning 1
 ),
@@ -48,7 +48,7 @@ the_case as (
     select :organization_id, :case_id, :line, :kind::text, :status::text, :reference::text,
         :service::text, :rules::text, :received_at, :decide_by::timestamptz,
         :expedite_requested::boolean, :expedited::boolean, :mbi, :family::text, :given::text,
-        :birth_date::date, :state::text, :coverage::text, :trace_system::text, :trace_value::text,
+        :birth_date::date, :state::text, :coverage::text, :trace_system, :trace_value::text,
         :previous_utn::text, :assessment::text::jsonb, :dismissal_reason::text,
         :dismissal_detail::text, :decided_at::timestamptz, :valid_from::date, :valid_until::date,
         :assertions::text[], :remarks::text[], :request_message_id, :answer_id
@@ -56,13 +56,15 @@ the_case as (
 ),
 items as (
     insert into case_item (organization_id, case_id, sequence, code_system, code, role, status,
-        service_date, service_end, quantity, note)
+        service_date, service_end, quantity, note, site_kind, site_code)
     select :organization_id, :case_id, i.sequence, i.code_system, i.code, i.role, i.status,
-        i.service_date, i.service_end, i.quantity, i.note
+        i.service_date, i.service_end, i.quantity, i.note, i.site_kind, i.site_code
     from go, unnest(:item_sequence::int[], :item_system::text[], :item_code::text[],
         :item_role::text[], :item_status::text[], :item_date::date[], :item_end::date[],
-        :item_quantity::numeric[], :item_note::text[])
-        i(sequence, code_system, code, role, status, service_date, service_end, quantity, note)
+        :item_quantity::numeric[], :item_note::text[], :item_site_kind::text[],
+        :item_site_code::text[])
+        i(sequence, code_system, code, role, status, service_date, service_end, quantity, note,
+            site_kind, site_code)
 ),
 parties as (
     insert into case_party (organization_id, case_id, position, role, npi, tin, ccn, ptan, name,
@@ -75,17 +77,22 @@ parties as (
 ),
 determinations as (
     insert into determination (organization_id, case_id, sequence, revision, outcome, decided_at,
-        decided_by, rules, findings, input_sha256)
+        decided_by, rules, findings, input_sha256, code_system, code, quantity, first_day, last_day)
     select :organization_id, :case_id, d.sequence, 1, d.outcome, :decided_at, 'software', :rules,
-        :findings::text::jsonb, :request_sha256
-    from go, unnest(:decided_sequence::int[], :decided_outcome::text[]) d(sequence, outcome)
+        :findings::text::jsonb, :request_sha256, d.code_system, d.code, d.quantity, :valid_from,
+        :valid_until
+    from go, unnest(:decided_sequence::int[], :decided_outcome::text[], :decided_system::text[],
+        :decided_code::text[], :decided_quantity::numeric[])
+        d(sequence, outcome, code_system, code, quantity)
 ),
 number as (
-    insert into utn (utn, organization_id, case_id, revision, source, state, assigned_at,
-        valid_from, valid_until)
-    select :utn::text, :organization_id, :case_id, 1, :utn_source::text, 'assigned', :decided_at,
-        :valid_from, :valid_until
-    from go where :utn is not null
+    insert into utn (utn, organization_id, case_id, revision, source, state, requested_at,
+        assigned_at, delivered_at, valid_from, valid_until)
+    select :utn::text, :organization_id, :case_id, 1, :utn_source::text,
+        case when :utn is null then 'pending' else 'assigned' end, :decided_at,
+        case when :utn is not null then :decided_at end,
+        case when :utn is not null then :answered_at end, :valid_from, :valid_until
+    from go where :orders_utn::boolean
 ),
 documents as (
     insert into document (organization_id, case_id, position, kind, title, content_type, size,
@@ -103,9 +110,10 @@ audited as (
         :audit_object_kind::text, :audit_object_id::text, :patient, :audit_detail::text::jsonb
     from go
 ),
-queued as (
-    insert into notification (organization_id, id, case_id, kind, created_at)
-    select :organization_id, :notification_id::uuid, :case_id, 'case-changed', :answered_at
-    from go
+letters as (
+    insert into letter (organization_id, id, case_id, revision, kind, recipient, created_at)
+    select :organization_id, :letter_id::uuid, :case_id, 1, 'determination-copy', 'beneficiary',
+        :answered_at
+    from go where :orders_utn
 )
 select (select count(*) from sub) = 1 as fresh, exists (select from dup where open) as twin

@@ -1,0 +1,81 @@
+"""Opaque bearer tokens: 32 random bytes, of which only the SHA-256 is stored."""
+
+import re
+import time
+from base64 import urlsafe_b64encode
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from hashlib import sha256
+from os import urandom
+from typing import Final, Generic, TypeVar
+
+from wiser_fhir.clock import Clock
+from wiser_fhir.errors import Unauthenticated
+
+CACHE_SECONDS: Final = 10.0
+CACHE_SIZE: Final = 4_096
+
+_BEARER = re.compile("[Bb][Ee][Aa][Rr][Ee][Rr] +([A-Za-z0-9_-]{43})")
+# One text for a missing, unknown, expired or revoked token and for a holder put out of use.
+_REFUSAL = "A live bearer token is needed."
+
+Holder = TypeVar("Holder")
+LookUp = Callable[[bytes, datetime], Awaitable[tuple[Holder, datetime] | None]]
+
+
+def new_token() -> str:
+    """A token that nobody has had."""
+    return urlsafe_b64encode(urandom(32)).rstrip(b"=").decode()
+
+
+def token_hash(token: str) -> bytes:
+    """What is stored of a token."""
+    return sha256(token.encode()).digest()
+
+
+class Holders(Generic[Holder]):
+    """From an Authorization header to who holds the token, remembered for at most ten seconds.
+
+    So a revocation takes hold everywhere within ten seconds. `look_up` takes a token's hash and the
+    present instant, and tells the holder and when the token ends, or None.
+    """
+
+    def __init__(
+        self,
+        look_up: LookUp[Holder],
+        clock: Clock,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._look_up = look_up
+        self._clock = clock
+        self._monotonic = monotonic
+        self._known: dict[bytes, tuple[float, Holder]] = {}
+
+    def __len__(self) -> int:
+        """How many are remembered."""
+        return len(self._known)
+
+    async def of(self, authorization: Sequence[str]) -> Holder:
+        """Who calls, by all Authorization headers of a request. Raises Unauthenticated."""
+        match = _BEARER.fullmatch(authorization[0]) if len(authorization) == 1 else None
+        if match is None:
+            raise Unauthenticated(_REFUSAL)
+        key = token_hash(match[1])
+        remembered = self._known.get(key)
+        if remembered is not None and remembered[0] > self._monotonic():
+            return remembered[1]
+        return await self._ask(key)
+
+    async def _ask(self, key: bytes) -> Holder:
+        self._known.pop(key, None)
+        asked = self._monotonic()
+        now = self._clock()
+        found = await self._look_up(key, now)
+        if found is None:
+            raise Unauthenticated(_REFUSAL)
+        holder, expires_at = found
+        life = min(CACHE_SECONDS, (expires_at - now).total_seconds())
+        while len(self._known) >= CACHE_SIZE:
+            del self._known[next(iter(self._known))]
+        self._known[key] = (asked + life, holder)
+        return holder
