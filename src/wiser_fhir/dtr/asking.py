@@ -1,16 +1,17 @@
 """`$next-question` at the door: read, extended, told what CRD asserted, and forgotten.
 
-Nothing of a call is kept but that it was made, with which form, and whether the form is complete
-(DTR 2.2.0 §sec-10).
+Nothing of a call is kept but that it was made, with which form, whether the form is complete, and
+of a complete one how many answers came from where (DTR 2.2.0 §sec-10, DTRMetricData).
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import TypeVar, TypeVarTuple
 
 from wiser_fhir import exact
-from wiser_fhir.audit.recorder import AuditRow
+from wiser_fhir.audit.recorder import AuditRow, Detail, took
 from wiser_fhir.clock import business_date
 from wiser_fhir.dtr.checked_response import checked_response
 from wiser_fhir.dtr.coverage_answer import assertion_ids, with_coverage_answers
@@ -18,6 +19,7 @@ from wiser_fhir.dtr.door import DtrDoor
 from wiser_fhir.dtr.forms import Form
 from wiser_fhir.dtr.next_question import Reply, next_question, unwrapped
 from wiser_fhir.errors import TooLarge
+from wiser_fhir.fhir.answers import answers_by_link_id
 from wiser_fhir.fhir.elements import Json
 from wiser_fhir.priorauth.ledger import AssertionRecord
 from wiser_fhir.priorauth.service import Caller
@@ -45,7 +47,10 @@ async def ask_next(dtr: DtrDoor, caller: Caller, body: bytes, resource: Json) ->
         ids = assertion_ids(reply.response)
         proven = await dtr.ledger.assertions(caller.organization_id, ids)
     answer = await call.worked_out(call.written, form, reply, proven)
-    await dtr.recorder.record(_audit(caller, form, reply))
+    row = _audit(caller, form, reply)
+    spent = {"line": dtr.line, "ms": took(call.at, dtr.clock())}
+    detail = {**_facts(reply, proven), **spent}
+    await dtr.recorder.record(replace(row, detail=detail))
     return answer
 
 
@@ -86,6 +91,23 @@ class _Call:
         if reply.completed:
             response = with_coverage_answers(response, proven, form=form, on=self.on)
         return exact.dumps(response)
+
+
+def _facts(reply: Reply, proven: Mapping[str, AssertionRecord]) -> Detail:
+    """What the measures tell of a form once it is complete: how many questions, and how many of
+    the answers came from where. Source: DTR 2.2.0 DTRMetricData.questionnaire.
+    """
+    if not reply.completed:
+        return {}
+    answers = answers_by_link_id(reply.response).values()
+    origins = Counter(next(iter(given.origins), None) for given in answers)
+    return {
+        "assertion": next(iter(proven), None),
+        "questions": len(answers),
+        "auto": origins["auto"],
+        "override": origins["override"],
+        "manual": origins["manual"],
+    }
 
 
 def _audit(caller: Caller, form: Form, reply: Reply) -> AuditRow:

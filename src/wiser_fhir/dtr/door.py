@@ -1,10 +1,11 @@
 """The DTR door: what its routes call."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 
 from wiser_fhir import exact
-from wiser_fhir.audit.recorder import AuditRow, Recorder
+from wiser_fhir.audit.recorder import AuditRow, Detail, Recorder, took
 from wiser_fhir.clock import Clock, business_date
 from wiser_fhir.coverage.catalogue import Catalogue
 from wiser_fhir.dtr.choice import Choice, Wanted, choose
@@ -19,6 +20,7 @@ from wiser_fhir.dtr.package_request import PackageRequest, package_request
 from wiser_fhir.errors import Problem, ProfileViolation
 from wiser_fhir.fhir.codes import Line
 from wiser_fhir.fhir.elements import Json
+from wiser_fhir.fhir.item_traces import names_item
 from wiser_fhir.intake.soundness import Soundness
 from wiser_fhir.priorauth.ledger import Ledger
 from wiser_fhir.priorauth.numbers import time_ordered_uuid
@@ -68,7 +70,10 @@ class DtrDoor:
             response = self._draft(each, occasion_of(request, each, now), context, earlier)
             packed.append((each.form, response, time_ordered_uuid()))
         answer = self.packages.answer(packed, choice.remarks, on)
-        await self.recorder.record(self._audit(caller, request, choice))
+        facts = _facts(context, [response for _, response, _ in packed])
+        row = self._audit(caller, request, choice)
+        spent = {"line": self.line, "ms": took(now, self.clock())}
+        await self.recorder.record(replace(row, detail={**row.detail, **facts, **spent}))
         return answer
 
     async def _read(self, caller: Caller, resource: Json, size: int) -> PackageRequest:
@@ -92,7 +97,9 @@ class DtrDoor:
             known = await self.ledger.assertions(caller.organization_id, [told])
             if told in known and (mbi is None or known[told].mbi in (None, mbi)):
                 return of_assertion(known[told], self.catalogue, on)
-            stored = await self.cases.by_trace(caller, mbi, told) if mbi is not None else None
+            stored = None
+            if mbi is not None:
+                stored = await self.cases.by_trace(caller, mbi, told, names_item)
             if stored is not None:
                 return of_case(stored, self.catalogue, on)
         text = "The context is not known here for the member of the Coverage."
@@ -140,6 +147,18 @@ class DtrDoor:
             patient=self.recorder.patient(request.mbi),
             detail={f"form-{number}": each for number, each in enumerate(forms, start=1)},
         )
+
+
+def _facts(context: Context | None, drafts: Sequence[Json]) -> Detail:
+    """What the measures tell of a package beyond its forms: what it was asked by, and whether we
+    put answers into it. Source: DTR 2.2.0 DTRMetricData.
+    """
+    assertion = context.assertion if context else None
+    return {
+        "by": None if context is None else "assertion" if assertion else "request",
+        "assertion": assertion.id if assertion else None,
+        "populated": any("answer" in item for each in drafts for item in each.get("item", ())),
+    }
 
 
 def occasion_of(request: PackageRequest, wanted: Wanted, now: datetime) -> Occasion:

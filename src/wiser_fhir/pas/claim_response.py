@@ -1,43 +1,32 @@
-"""Case -> ClaimResponse and the Bundle around it, one renderer for both PAS lines.
+"""Case -> ClaimResponse, one renderer for both PAS lines.
 
-The lines differ in little: 2.2 knows the reviewer and transmission extensions; the rest is one
-shape that both profiles accept.
+The lines differ in what they have elements for: 2.2 knows the reviewer, the transmission and items
+that are added; what 2.0 has no word for it says in a note.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import UTC, date, datetime
-from typing import Any
-from uuid import UUID, uuid4, uuid5
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID, uuid4
 
-from wiser_fhir.clock import business_date
 from wiser_fhir.fhir import codes
 from wiser_fhir.fhir.codes import Line
-from wiser_fhir.fhir.elements import Json, extension, extensions
-from wiser_fhir.pas.reject_reasons import UPDATE_NOT_SUPPORTED, RejectReasons
+from wiser_fhir.fhir.elements import Json, extension
+from wiser_fhir.pas.answer_added import added_items
+from wiser_fhir.pas.answer_bundle import answer_bundle, in_one, in_parameters, of_transaction
+from wiser_fhir.pas.answer_errors import refusal, stated_error
+from wiser_fhir.pas.answer_items import AnswerItems
+from wiser_fhir.pas.answer_notes import Notes
+from wiser_fhir.pas.asking import communication_requests, tasks
+from wiser_fhir.pas.authorized_providers import provider_extension
+from wiser_fhir.pas.building import concept, fhir_instant, nested, period, told, without_empty
+from wiser_fhir.pas.decision_reasons import DecisionReasons
+from wiser_fhir.pas.echo import as_named, contained, echoed
+from wiser_fhir.pas.reject_reasons import RejectReasons
 from wiser_fhir.pas.request import RequestBundle
-from wiser_fhir.priorauth.models import (
-    CaseItem,
-    CaseStatus,
-    FindingStatus,
-    ItemStatus,
-    PriorAuthorization,
-)
-
-# X12 306. Source: PAS 2.2.1, reviewActionCode; the meanings are those of HCR01 in the 278 response.
-_ACTIONS = {
-    ItemStatus.AFFIRMED: "A1",
-    ItemStatus.NON_AFFIRMED: "A3",
-    ItemStatus.PENDED: "A4",
-    ItemStatus.CANCELLED: "C",
-    ItemStatus.NOT_APPLICABLE: "NA",
-}
-
-_FINDING_WORDS = {
-    FindingStatus.UNMET: "Criterion not met",
-    FindingStatus.UNANSWERED: "Not answered",
-    FindingStatus.NEEDS_JUDGEMENT: "For the reviewing clinician",
-}
+from wiser_fhir.pas.review_action import adjudication
+from wiser_fhir.priorauth.changes import Refused
+from wiser_fhir.priorauth.models import CaseStatus, PriorAuthorization
 
 _DISPOSITIONS = {
     CaseStatus.DISMISSED: "Dismissed without medical review; this is not a denial.",
@@ -55,9 +44,6 @@ _SENDERS_AND_RECEIVERS = {
     "interchangeReceiverID": "interchangeSenderID",
 }
 
-_BUNDLE_NAMESPACE = UUID("5b1f0a52-3f7e-5c0a-9d1e-6a1a1c0d2f77")
-_BUNDLE_IDENTIFIERS = "https://wiser-fhir.example/fhir/NamingSystem/response-bundle"
-
 
 @dataclass(frozen=True, slots=True)
 class Renderer:
@@ -66,92 +52,92 @@ class Renderer:
     line: Line
     base_url: str
     reject_reasons: RejectReasons
+    decision_reasons: DecisionReasons = field(default_factory=DecisionReasons.load)
 
-    def submit_response(self, case: PriorAuthorization, request: RequestBundle) -> Json:
-        """The PAS response Bundle. Source: PAS 2.2.1 §spec-30 to §spec-34."""
-        response = self.claim_response(case, request, codes.CLAIM_RESPONSE)
-        return self._bundle(codes.RESPONSE_BUNDLE, response, request)
+    def submit_response(
+        self, case: PriorAuthorization, request: RequestBundle, at: datetime | None = None
+    ) -> Json:
+        """The PAS response Bundle. `at` is when the case came to stand so, if not by a decision.
+
+        Source: PAS 2.2.1 §spec-30 to §spec-34.
+        """
+        response = self.claim_response(case, request, codes.CLAIM_RESPONSE, at)
+        wanted = communication_requests(case, request, self.base_url, self.line)
+        beside = [*wanted, *tasks(case, request, self.base_url, self.line)]
+        profile = codes.RESPONSE_BUNDLE
+        bundle = answer_bundle(profile, self.base_url, response, request, beside)
+        return of_transaction(bundle, request, self.line)
 
     def inquiry_response(self, case: PriorAuthorization, request: RequestBundle) -> Json:
-        """The PAS inquiry response Bundle of one case. Source: PAS 2.2.1 §spec-46."""
-        response = self.claim_response(case, request, codes.CLAIM_INQUIRY_RESPONSE)
-        return self._bundle(codes.INQUIRY_RESPONSE_BUNDLE, response, request)
+        """The PAS inquiry response Bundle of one case.
 
-    def inquiry_answer(self, answers: list[Json], asked: RequestBundle, now: datetime) -> Json:
+        It names the Claim and does not bring it along: everything that this server answers stands
+        in the ClaimResponse, and the Claim is the asker's own or, for another provider, none of its
+        business. Source: PAS 2.2.1 §spec-45, §spec-46.
+        """
+        response = self.claim_response(case, request, codes.CLAIM_INQUIRY_RESPONSE)
+        beside = tasks(case, request, self.base_url, self.line)
+        profile = codes.INQUIRY_RESPONSE_BUNDLE
+        return answer_bundle(profile, self.base_url, response, request, beside)
+
+    def inquiry_answer(
+        self, answers: list[Json], asked: RequestBundle, now: datetime, *, more: bool = False
+    ) -> Json:
         """What `$inquire` returns: Parameters with a Bundle each (2.2), or one Bundle (2.0).
 
-        Source: PAS 2.2.1, OperationDefinition Claim-inquiry (`return`, 0..*; the guide's example
-        calls it responseBundle, and the definition is the norm); PAS 2.0.1, the same (one Bundle).
+        `more`: there are others that are not among the answers.
         """
         if self.line == "2.2":
-            returned = [{"name": "return", "resource": bundle} for bundle in answers]
-            return _without_empty(
-                {"resourceType": "Parameters", "id": str(uuid4()), "parameter": returned}
-            )
-        return self._one_bundle(answers, asked, now)
+            return in_parameters(answers, more)
+        nobody = self._frame(asked, uuid4(), now, codes.CLAIM_INQUIRY_RESPONSE)
+        return in_one(answers, echoed(asked, nobody), now, more)
 
-    def _one_bundle(self, answers: list[Json], asked: RequestBundle, now: datetime) -> Json:
-        """Every ClaimResponse first, newest first, then what they refer to, each fullUrl once.
-
-        Two requests may carry different editions of one entry: the newest request's stays. Where
-        nothing is found the Bundle holds whom the inquiry named, for an empty one is not valid.
-        """
-        responses = [bundle["entry"][0] for bundle in answers]
-        others: dict[str, Json] = {}
-        if not answers:
-            named = self._frame(asked, uuid4(), now, codes.CLAIM_INQUIRY_RESPONSE)
-            others = {entry["fullUrl"]: entry for entry in echoed(asked, named)}
-        for bundle in answers:
-            for entry in bundle["entry"][1:]:
-                others.setdefault(entry["fullUrl"], entry)
-        return _without_empty(
-            {
-                "resourceType": "Bundle",
-                "id": str(uuid4()),
-                "meta": {"profile": [codes.INQUIRY_RESPONSE_BUNDLE]},
-                "type": "collection",
-                "timestamp": fhir_instant(now),
-                "entry": [*responses, *others.values()],
-            }
-        )
-
-    def update_refused(self, request: RequestBundle, response_id: UUID, now: datetime) -> Json:
-        """The answer to an update or cancel, which this server does not take yet.
+    def update_refused(
+        self, request: RequestBundle, response_id: UUID, now: datetime, refused: Refused
+    ) -> Json:
+        """The answer to an update or cancel that changes nothing.
 
         Source: PAS 2.2.1 §spec-64 (a payer may ask for a new request instead).
         """
         response = self._frame(request, response_id, now, codes.CLAIM_RESPONSE) | {
             "outcome": "error",
-            "disposition": "Updates and cancellations are not taken yet: send a new request.",
-            "error": [self._error(UPDATE_NOT_SUPPORTED)],
+            "disposition": f"The update is not taken. {refused.detail}",
+            "error": [refusal(self.reject_reasons.reasons[refused.reason])],
+            "processNote": [{"number": 1, "type": "display", "text": refused.detail}],
         }
-        return self._bundle(codes.RESPONSE_BUNDLE, _without_empty(response), request)
+        profile = codes.RESPONSE_BUNDLE
+        bundle = answer_bundle(profile, self.base_url, without_empty(response), request)
+        return of_transaction(bundle, request, self.line)
 
     def claim_response(
-        self, case: PriorAuthorization, request: RequestBundle, profile: str
+        self,
+        case: PriorAuthorization,
+        request: RequestBundle,
+        profile: str,
+        at: datetime | None = None,
     ) -> Json:
         """The ClaimResponse of a case, every element of it this line knows.
 
         Source: PAS 2.2.1 §spec-34 (an item per requested item), §spec-44 (request named by its
         identifier), response section (the decision is in reviewAction alone, outcome is transport).
         """
-        response = self._frame(request, case.id, _answered_at(case), profile)
-        response["outcome"] = "error" if case.dismissal else "complete"
-        response["disposition"] = _disposition(case)
-        if self.line == "2.2" and case.decided_at is not None and case.dismissal is None:
-            response["extension"].append(_reviewer(case))
-        notes = _notes(case)
+        inquiry = profile == codes.CLAIM_INQUIRY_RESPONSE
+        notes = Notes.of(case, self.line, inquiry=inquiry)
+        response = self._frame(request, case.id, at or _answered_at(case), profile)
+        response["extension"] += [*self._reviewer(case), *self._providers(case, request)]
+        if case.answer.claim_absent:
+            response["request"] = self._no_claim()
+        response |= {"outcome": _outcome(case), "disposition": _disposition(case)}
         if case.dismissal is not None:
-            response["error"] = [self._error(case.dismissal.reason)]
+            response["error"] = [refusal(self.reject_reasons.reasons[case.dismissal.reason])]
         else:
-            response |= _authorization(case)
-            response["item"] = [_item(case, i, request, notes) for i in case.items]
-        if notes:
-            response["processNote"] = [
-                {"number": number, "type": "display", "text": text}
-                for text, number in notes.items()
-            ]
-        return _without_empty(response)
+            lines = AnswerItems(case, request, self.line, inquiry, self.decision_reasons, notes)
+            response |= self._answered(case, lines)
+        if not inquiry:
+            wanted = communication_requests(case, request, self.base_url, self.line)
+            named = [{"reference": entry["fullUrl"]} for entry in wanted]
+            response["communicationRequest"] = named
+        return without_empty(response | {"processNote": notes.as_json()})
 
     def _frame(
         self, request: RequestBundle, response_id: UUID, now: datetime, profile: str
@@ -161,16 +147,16 @@ class Renderer:
             "resourceType": "ClaimResponse",
             "id": str(response_id),
             "meta": {"profile": [profile]},
-            "contained": _contained(request),
+            "contained": contained(request),
             "extension": list(self._transmission(claim)),
             "identifier": claim.get("identifier", []),
             "status": "active",
             "type": claim["type"],
             "use": "preauthorization",
-            "patient": _reference(request, claim["patient"]),
+            "patient": as_named(request, claim["patient"]),
             "created": fhir_instant(now),
-            "insurer": _reference(request, claim["insurer"]),
-            "requestor": _reference(request, claim["provider"]),
+            "insurer": as_named(request, claim["insurer"]),
+            "requestor": as_named(request, claim["provider"]),
             "request": _claim_named(claim),
         }
 
@@ -183,85 +169,53 @@ class Renderer:
                 for part in sent.get("extension", ())
                 if part.get("url") in _SENDERS_AND_RECEIVERS
             ]
-            yield {"url": codes.TRANSMISSION_IDENTIFIERS, "extension": swapped}
+            yield nested(codes.TRANSMISSION_IDENTIFIERS, swapped)
 
-    def _error(self, reason: str) -> Json:
-        reject = self.reject_reasons.reasons[reason]
+    def _reviewer(self, case: PriorAuthorization) -> Iterator[Json]:
+        """Whether a person decided, and who. Source: PAS 2.2.1, extension-claimResponseReviewer."""
+        if self.line == "2.0" or case.decided_at is None or case.dismissal is not None:
+            return
+        parts = [told("wasHumanReviewedFlag", valueBoolean=case.reviewed_by_person)]
+        clinician = case.clinician
+        if clinician is not None and clinician.npi is not None:
+            npi = {"system": codes.NPI, "value": clinician.npi}
+            parts.append(told("reviewerNPI", valueIdentifier=npi))
+        if clinician is not None and clinician.specialty is not None:
+            specialty = concept(codes.PROVIDER_TAXONOMY, clinician.specialty)
+            parts.append(told("reviewerSpecialty", valueCodeableConcept=specialty))
+        yield nested(codes.CLAIM_RESPONSE_REVIEWER, parts)
+
+    def _providers(self, case: PriorAuthorization, request: RequestBundle) -> Iterator[Json]:
+        """Who may deliver all that is affirmed; line 2.0 says it on each item."""
+        if self.line == "2.2":
+            for provider in case.answer.providers:
+                yield provider_extension(provider, request, self.line, of_item=False)
+
+    def _no_claim(self) -> Json | None:
+        """Line 2.0 may leave it out. Source: PAS 2.2.1 §spec-44."""
+        absent = {"extension": [told(codes.DATA_ABSENT, valueCode="unknown")]}
+        return absent if self.line == "2.2" else None
+
+    def _answered(self, case: PriorAuthorization, lines: AnswerItems) -> Json:
+        """Number and validity of the whole, its lines, and what is wrong beside them."""
         return {
-            "extension": [
-                {
-                    "url": codes.ERROR_FOLLOWUP_ACTION,
-                    "valueCodeableConcept": _concept(codes.X12_FOLLOWUP_ACTION, reject.followup),
-                },
-                {"url": codes.ERROR_PATH, "valueString": reject.path},
-            ],
-            "code": _concept(codes.X12_REJECT_REASON, reject.code),
+            "preAuthRef": case.utn,
+            "preAuthPeriod": _validity(case),
+            "item": lines.items(),
+            "addItem": added_items(lines),
+            "adjudication": list(self._overall(case)),
+            "error": [stated_error(e, self.line, lines.notes) for e in case.answer.errors],
         }
 
-    def _bundle(self, profile: str, response: Json, request: RequestBundle) -> Json:
-        identifier = uuid5(_BUNDLE_NAMESPACE, f"{profile} {response['id']} {response['created']}")
-        return {
-            "resourceType": "Bundle",
-            "id": str(identifier),
-            "meta": {"profile": [profile]},
-            "identifier": {"system": _BUNDLE_IDENTIFIERS, "value": str(identifier)},
-            "type": "collection",
-            "timestamp": response["created"],
-            "entry": [
-                {
-                    "fullUrl": f"{self.base_url}/ClaimResponse/{response['id']}",
-                    "resource": response,
-                },
-                *echoed(request, response),
-            ],
-        }
+    def _overall(self, case: PriorAuthorization) -> Iterator[Json]:
+        """What holds for all of it together, where that is said; what is decided, the items say.
 
-
-def echoed(request: RequestBundle, response: Json) -> Iterator[Json]:
-    """The entries of the request that the answer refers to, as they came, each once.
-
-    What they themselves refer to comes along: 2.0 asks for all descendants, and in 2.2 an entry
-    whose references lead nowhere would not be valid. Source: PAS 2.2.1 §spec-31 to §spec-33.
-    """
-    named = (response["patient"], response["insurer"], response["requestor"])
-    wanted = [reference.get("reference", "") for reference in named]
-    seen: set[str] = set()
-    while wanted:
-        resource = request.references.resolve(wanted.pop(0), None)
-        full_url = request.references.full_url(resource) if resource else None
-        if resource is None or full_url is None or full_url in seen:
-            continue
-        seen.add(full_url)
-        yield {"fullUrl": full_url, "resource": resource}
-        targets = (request.target(resource, r) for r in _references(resource))
-        wanted.extend(url for t in targets if t and (url := request.references.full_url(t)))
-
-
-def _references(node: Any) -> Iterator[Json]:
-    if isinstance(node, dict):
-        if isinstance(node.get("reference"), str):
-            yield node
-        for value in node.values():
-            yield from _references(value)
-    elif isinstance(node, list):
-        for value in node:
-            yield from _references(value)
-
-
-def _reference(request: RequestBundle, reference: Json) -> Json:
-    """The same target by its fullUrl: what was relative to the request is not so to the answer."""
-    target = request.target(request.claim, reference)
-    full_url = request.references.full_url(target) if target else None
-    return {"reference": full_url} if full_url else reference
-
-
-def _contained(request: RequestBundle) -> list[Json]:
-    """Of those the answer names, who has no entry but is contained in the Claim, each once."""
-    claim = request.claim
-    named = (claim["patient"], claim["insurer"], claim["provider"])
-    inside = {r["reference"]: r for r in named if r.get("reference", "").startswith("#")}
-    found = (request.target(claim, reference) for reference in inside.values())
-    return [resource for resource in found if resource is not None]
+        Source: PAS 2.2.1, ClaimResponse.adjudication; 2.0 has no such place for it.
+        """
+        number = case.utn if case.answer.overall else None
+        opinion = case.answer.second_opinion
+        if self.line == "2.2" and (number is not None or opinion is not None):
+            yield adjudication(None, number, second_opinion=opinion)
 
 
 def _claim_named(claim: Json) -> Json:
@@ -270,7 +224,16 @@ def _claim_named(claim: Json) -> Json:
 
 
 def _answered_at(case: PriorAuthorization) -> datetime:
-    return case.decided_at or case.received_at
+    """When the case came to stand as it does, as far as it tells."""
+    asked = [moment for r in case.requests for moment in (r.asked_at, r.answered_at) if moment]
+    return max([case.received_at, *([case.decided_at] if case.decided_at else []), *asked])
+
+
+def _outcome(case: PriorAuthorization) -> str:
+    """Source: PAS 2.2.1, ClaimResponseOutcome (pended is complete, too)."""
+    if case.dismissal is not None:
+        return "error"
+    return "partial" if case.answer.errors else "complete"
 
 
 def _disposition(case: PriorAuthorization) -> str:
@@ -279,107 +242,14 @@ def _disposition(case: PriorAuthorization) -> str:
         return f"{words} {case.dismissal.detail}"
     if case.status is CaseStatus.IN_REVIEW and case.decide_by is not None:
         return f"{words} Decision due by {fhir_instant(case.decide_by)}."
+    if case.decided and case.utn is None:
+        words = f"{words} The tracking number follows."
     if case.valid_until is not None:
         return f"{words} Last valid day of service: {case.valid_until}."
     return words
 
 
-def _authorization(case: PriorAuthorization) -> Json:
-    """Number and validity of the whole answer, where something is affirmed."""
-    found: Json = {}
-    if case.utn is not None:
-        found["preAuthRef"] = case.utn
-    if case.valid_from is not None and case.valid_until is not None:
-        found["preAuthPeriod"] = _period(case.valid_from, case.valid_until)
-    return found
-
-
-def _item(
-    case: PriorAuthorization, item: CaseItem, request: RequestBundle, notes: dict[str, int]
-) -> Json:
-    asked = next(i for i in request.claim["item"] if i["sequence"] == item.sequence)
-    return _without_empty(
-        {
-            "extension": [*extensions(asked, codes.ITEM_TRACE_NUMBER), *_facts(case, item, asked)],
-            "itemSequence": item.sequence,
-            "noteNumber": [notes[text] for text in _item_notes(case, item)],
-            "adjudication": [_adjudication(case, item)],
-        }
-    )
-
-
-def _facts(case: PriorAuthorization, item: CaseItem, asked: Json) -> Iterator[Json]:
-    """What is authorized. Source: PAS 2.2.1, profile-claimresponse item extensions."""
-    if item.status is ItemStatus.PENDED:
-        yield {"url": codes.ADMINISTRATION_REFERENCE_NUMBER, "valueString": case.reference}
-    if "servicedDate" in asked:
-        yield {"url": codes.ITEM_REQUESTED_SERVICE_DATE, "valueDateTime": asked["servicedDate"]}
-    elif "servicedPeriod" in asked:
-        yield {"url": codes.ITEM_REQUESTED_SERVICE_DATE, "valuePeriod": asked["servicedPeriod"]}
-    if item.status in (ItemStatus.AFFIRMED, ItemStatus.NON_AFFIRMED) and case.decided_at:
-        issued = business_date(case.decided_at).isoformat()
-        yield {"url": codes.ITEM_PREAUTH_ISSUE_DATE, "valueDate": issued}
-    if item.status is ItemStatus.AFFIRMED and case.valid_from and case.valid_until:
-        period = _period(case.valid_from, case.valid_until)
-        yield {"url": codes.ITEM_PREAUTH_PERIOD, "valuePeriod": period}
-
-
-def _adjudication(case: PriorAuthorization, item: CaseItem) -> Json:
-    action: list[Json] = []
-    decided = item.status in (ItemStatus.AFFIRMED, ItemStatus.NON_AFFIRMED)
-    if decided and case.utn is not None:
-        action.append({"url": "number", "valueString": case.utn})
-    action.append(
-        {
-            "url": codes.REVIEW_ACTION_CODE,
-            "valueCodeableConcept": _concept(codes.X12_ACTION, _ACTIONS[item.status]),
-        }
-    )
-    return {
-        "extension": [{"url": codes.REVIEW_ACTION, "extension": action}],
-        "category": _concept(codes.ADJUDICATION, "submitted"),
-    }
-
-
-def _notes(case: PriorAuthorization) -> dict[str, int]:
-    """Every note of the case with its number, each text once; remarks come last."""
-    if case.dismissal is not None:
-        texts = [case.dismissal.detail]
-    else:
-        texts = [text for item in case.items for text in _item_notes(case, item)]
-    texts += case.remarks
-    return {text: number for number, text in enumerate(dict.fromkeys(texts), start=1)}
-
-
-def _item_notes(case: PriorAuthorization, item: CaseItem) -> list[str]:
-    notes = [item.note] if item.note else []
-    if item.status is ItemStatus.PENDED and case.assessment is not None:
-        notes += [
-            f"{_FINDING_WORDS[finding.status]} ({finding.criterion}): {finding.text}"
-            for finding in case.assessment.findings
-            if finding.status is not FindingStatus.MET
-        ]
-    return list(dict.fromkeys(notes))
-
-
-def _reviewer(case: PriorAuthorization) -> Json:
-    """Whether a person decided. Source: PAS 2.2.1, extension-claimResponseReviewer."""
-    flag = {"url": "wasHumanReviewedFlag", "valueBoolean": case.reviewed_by_person}
-    return {"url": codes.CLAIM_RESPONSE_REVIEWER, "extension": [flag]}
-
-
-def _period(first: date, last: date) -> Json:
-    return {"start": first.isoformat(), "end": last.isoformat()}
-
-
-def _concept(system: str, code: str) -> Json:
-    return {"coding": [{"system": system, "code": code}]}
-
-
-def _without_empty(element: Json) -> Json:
-    return {name: value for name, value in element.items() if value not in ([], {}, None)}
-
-
-def fhir_instant(moment: datetime) -> str:
-    """An instant with milliseconds in UTC."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def _validity(case: PriorAuthorization) -> Json | None:
+    if case.valid_from is None or case.valid_until is None:
+        return None
+    return period(case.valid_from, case.valid_until)

@@ -14,30 +14,30 @@ from wiser_fhir.fhir.elements import Json, codings, extension
 from wiser_fhir.fhir.values import day_of, instant, service_dates
 from wiser_fhir.intake.member import member_numbers
 from wiser_fhir.intake.parties import npis_of
-from wiser_fhir.pas.evidence import is_withdrawn, supporting_resources
+from wiser_fhir.pas.evidence import is_withdrawn, named_resources
 from wiser_fhir.pas.people import About, about, followed, placed_resources
 from wiser_fhir.pas.request import (
+    CANCEL,
     RequestBundle,
     certification_types,
     resources_in,
 )
 
-_INITIAL = "I"
+# X12 1322: an update may leave a line as it was, revise it or cancel it.
+_INITIAL = frozenset({"I"})
+_OF_AN_UPDATE = frozenset({"I", "S", CANCEL})
 _STATE = re.compile("[A-Z]{2}")
 _PROCEDURES = (CPT, HCPCS)
 _HOME = frozenset({"US", "USA", "UNITED STATES"})
 _ABOUT_SOMEBODY = ("subject", "patient", "beneficiary")
 _DEATH = ("deceasedDateTime", "_deceasedDateTime", "_deceasedBoolean")
-_NUMBERS = {
-    codes.ADMINISTRATION_REFERENCE_NUMBER: "The request names a reference number given before.",
-    codes.PRODUCT_OR_SERVICE_CODE_END: "A range of codes is asked for.",
-}
 
 
 def doubts(request: RequestBundle) -> tuple[str, ...]:
     """Everything a person has to look at, in plain words without data about anybody."""
     found = (
         *_of_the_claim(request.claim),
+        *_of_another_kind(request),
         *_of_the_items(request),
         *_of_the_person(request),
         *_of_the_coverage(request),
@@ -50,15 +50,23 @@ def doubts(request: RequestBundle) -> tuple[str, ...]:
 
 def _of_the_claim(claim: Json) -> Iterator[str]:
     for holder in (claim, *claim.get("item", ())):
-        if certification_types(holder) - {_INITIAL}:
-            yield "The certification type is not that of an initial request."
-        for url, words in _NUMBERS.items():
-            if extension(holder, url):
-                yield words
-    if any(insurance.get("preAuthRef") for insurance in claim.get("insurance", ())):
-        yield "The request names an authorization given before."
+        if extension(holder, codes.PRODUCT_OR_SERVICE_CODE_END):
+            yield "A range of codes is asked for."
     if any("detail" in item for item in claim.get("item", ())):
         yield "A line is split into details."
+
+
+def _of_another_kind(request: RequestBundle) -> Iterator[str]:
+    """What belongs to a request that follows another. An update names its own numbers."""
+    claim, update = request.claim, request.is_update()
+    for holder in (claim, *claim.get("item", ())):
+        if certification_types(holder) - (_OF_AN_UPDATE if update else _INITIAL):
+            kind = "an update" if update else "an initial request"
+            yield f"The certification type is not that of {kind}."
+        if extension(holder, codes.ADMINISTRATION_REFERENCE_NUMBER) and not update:
+            yield "The request names a reference number given before."
+    if any(i.get("preAuthRef") for i in claim.get("insurance", ())) and not update:
+        yield "The request names an authorization given before."
 
 
 def _of_the_items(request: RequestBundle) -> Iterator[str]:
@@ -117,7 +125,7 @@ def _days(request: RequestBundle) -> Iterator[date]:
 
 
 def _of_the_forms(request: RequestBundle) -> Iterator[str]:
-    linked = {id(resource) for resource in supporting_resources(request)}
+    linked = {id(resource) for resource in named_resources(request)}
     for entry in request.bundle["entry"]:
         resource = entry["resource"]
         if resource["resourceType"] == "QuestionnaireResponse" and id(resource) not in linked:

@@ -7,16 +7,11 @@ from wiser_fhir.fhir.elements import Json, code_in, codings, extension
 from wiser_fhir.fhir.values import service_dates
 from wiser_fhir.pas.parties import parties_of
 from wiser_fhir.pas.request import RequestBundle
+from wiser_fhir.pas.review_action import MODIFIED, OF_ITEM
 from wiser_fhir.priorauth.inquiry import Inquiry, ItemExample
 from wiser_fhir.priorauth.models import ItemStatus, PartyRole
 
-_ACTIONS = {
-    "A1": ItemStatus.AFFIRMED,
-    "A3": ItemStatus.NON_AFFIRMED,
-    "A4": ItemStatus.PENDED,
-    "C": ItemStatus.CANCELLED,
-    "NA": ItemStatus.NOT_APPLICABLE,
-}
+_STATUSES = {action: status for status, action in OF_ITEM.items()} | {MODIFIED: ItemStatus.AFFIRMED}
 
 
 def inquiry(request: RequestBundle) -> Inquiry:
@@ -46,8 +41,10 @@ def _numbers(claim: Json, url: str) -> Iterator[str]:
 
 def _example(item: Json) -> ItemExample:
     action = extension(item, codes.REVIEW_ACTION_CODE) or {}
+    range_end = extension(item, codes.PRODUCT_OR_SERVICE_CODE_END) or {}
     starts, ends = service_dates(item)
     wanted = code_in(action.get("valueCodeableConcept"), codes.X12_ACTION)
+    status = _STATUSES.get(wanted) if wanted else None
     return ItemExample(
         codes=tuple(
             c["code"]
@@ -56,5 +53,8 @@ def _example(item: Json) -> ItemExample:
         ),
         starts=starts,
         ends=ends,
-        status=_ACTIONS.get(wanted) if wanted else None,
+        status=status,
+        modified=wanted == MODIFIED if status is ItemStatus.AFFIRMED else None,
+        never=wanted is not None and status is None,
+        last_code=next((c["code"] for c in codings(range_end.get("valueCodeableConcept"))), None),
     )

@@ -1,21 +1,29 @@
 """What `$submit` needs of a Bundle beyond its profile, because answers hang on it."""
 
+import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+from wiser_fhir.coverage.requested import LEAST_UNITS, MOST_UNITS, are_units
 from wiser_fhir.errors import Problem
+from wiser_fhir.fhir import codes
 from wiser_fhir.fhir.elements import Json
-from wiser_fhir.pas.request import RequestBundle, resources_in
+from wiser_fhir.pas.request import CANCEL, RequestBundle, resources_in
 
 _CLAIM = "Bundle.entry[0].resource"
 _MOST_CONTAINED = 100
 _MOST_LINES = 200
+_UNFIT = f"structure {_CLAIM}"
+_RELATIONSHIP = re.compile(
+    r"code-invalid Bundle\.entry\[0\]\.resource\.related\[\d+\]\.relationship"
+)
 _NUMBERED = ("item", "supportingInfo", "careTeam", "diagnosis")
 
 
 def submit_problems(request: RequestBundle) -> list[Problem]:
-    """References that lead nowhere, sequence numbers used twice, an identifier without a value.
+    """References that lead nowhere, sequence numbers used twice, quantities that are none, an
+    identifier without a value.
 
     The Bundle has met its profile. Source: PAS 2.2.1 §spec-13 (what the Claim refers to is in the
     Bundle), §spec-18 to §spec-22 (unique sequences), §spec-34 (an item is traced by its sequence),
@@ -26,15 +34,70 @@ def submit_problems(request: RequestBundle) -> list[Problem]:
         *_sequence_problems(request.claim),
         *_dangling(request),
         *_many_lines(request.claim),
+        *_no_quantities(request.claim),
         *_further_claims(request),
         *_implicit_rules(request),
     ]
+
+
+def less_tolerated(bundle: Json, problems: Sequence[Problem]) -> list[Problem]:
+    """The problems, less those that a profile sees where the guide's text sees none.
+
+    The text of line 2.0 calls the Claim before one that is replaced, which the code system of the
+    profile does not know. The text of line 2.2 lets a request that is cancelled as a whole leave
+    its lines away, which its profile does not. Source: PAS 2.0.1 and 2.2.1, updating section.
+    """
+    left = [problem for problem in problems if not _RELATIONSHIP.fullmatch(_place(problem))]
+    return _less_missing_lines(left) if _cancels_without_lines(bundle) else left
+
+
+def _place(problem: Problem) -> str:
+    return f"{problem.code} {problem.expression}"
+
+
+def _cancels_without_lines(bundle: Json) -> bool:
+    match bundle:
+        case {
+            "entry": [{"resource": {"resourceType": "Claim", "extension": [*told], **claim}}, *_]
+        }:
+            return "item" not in claim and any(map(_is_cancel, told))
+    return False
+
+
+def _is_cancel(extension: Any) -> bool:
+    """Whether an extension of a Claim, which may have any shape yet, cancels it."""
+    match extension:
+        case {
+            "url": codes.CERTIFICATION_TYPE,
+            "valueCodeableConcept": {
+                "coding": [{"system": codes.X12_CERTIFICATION_TYPE, "code": code}]
+            },
+        }:
+            return bool(code == CANCEL)
+    return False
+
+
+def _less_missing_lines(problems: list[Problem]) -> list[Problem]:
+    """Where lines are all that the Claim lacks, it fits its profile."""
+    left = [problem for problem in problems if _place(problem) != f"required {_CLAIM}.item"]
+    wrong = [_place(problem) for problem in left if problem.severity == "error"]
+    return [p for p in left if wrong != [_UNFIT] or _place(p) != _UNFIT]
 
 
 def _many_lines(claim: Json) -> Iterator[Problem]:
     if len(claim.get("item", ())) > _MOST_LINES:
         text = f"At most {_MOST_LINES} lines are taken in one request."
         yield Problem("error", "too-costly", text, f"{_CLAIM}.item")
+
+
+def _no_quantities(claim: Json) -> Iterator[Problem]:
+    """What nobody can authorize or count. A quantity that is left out counts as 1."""
+    for position, item in enumerate(claim.get("item", ())):
+        quantity = item.get("quantity", {}).get("value")
+        if quantity is not None and not are_units(quantity):
+            text = f"A quantity from {LEAST_UNITS} to {MOST_UNITS} is expected."
+            where = f"{_CLAIM}.item[{position}].quantity.value"
+            yield Problem("error", "business-rule", text, where)
 
 
 def _further_claims(request: RequestBundle) -> Iterator[Problem]:

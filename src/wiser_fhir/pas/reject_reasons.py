@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
+from wiser_fhir.priorauth.changes import UpdateRefusal
 from wiser_fhir.priorauth.models import DismissalReason
-
-UPDATE_NOT_SUPPORTED = "update-not-supported"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +21,7 @@ class RejectReason:
 
 @dataclass(frozen=True, slots=True)
 class RejectReasons:
-    """One entry per dismissal reason, and one for an update that cannot be taken."""
+    """One entry per dismissal reason, and one per reason to refuse an update."""
 
     reasons: Mapping[str, RejectReason]
 
@@ -35,7 +34,7 @@ class RejectReasons:
         own = resources.files("wiser_fhir.pas").joinpath("reject_reasons.toml")
         text = (file or own).read_text(encoding="utf-8")
         reasons = {name: RejectReason(**entry) for name, entry in tomllib.loads(text).items()}
-        expected = {*DismissalReason, UPDATE_NOT_SUPPORTED}
+        expected = {*DismissalReason, *UpdateRefusal}
         if wrong := expected ^ set(reasons):
             raise ValueError(f"reject reasons: missing or unknown: {', '.join(sorted(wrong))}")
         return cls(reasons)

@@ -3,13 +3,15 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from wiser_fhir.errors import InvalidResource, Problem
 from wiser_fhir.fhir import codes
 from wiser_fhir.fhir.bundle import References
 from wiser_fhir.fhir.elements import Json, codings, extension, extensions, has_profile
 from wiser_fhir.intake.member import beneficiary
 from wiser_fhir.priorauth.models import Identifier
 
-_CANCEL = "3"  # X12 1322
+CANCEL = "3"  # X12 1322
+_WRAPPING = frozenset({"resourceType", "id", "parameter"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +108,7 @@ def resources_in(bundle: Json) -> Iterator[Json]:
 def _changes_or_cancels(part: Json) -> bool:
     modifiers = (e.get("url") for e in part.get("modifierExtension", ()))
     return (
-        _CANCEL in certification_types(part)
+        CANCEL in certification_types(part)
         or codes.INFO_CANCELLED in modifiers
         or extension(part, codes.INFO_CHANGED) is not None
     )
@@ -115,3 +117,19 @@ def _changes_or_cancels(part: Json) -> bool:
 def identifier_of(identifier: Json) -> Identifier:
     """A FHIR Identifier as a plain one."""
     return Identifier(identifier.get("system"), identifier.get("value", ""))
+
+
+def unwrapped(resource: Json) -> Json:
+    """The Bundle of a body that wraps it in Parameters, any other as it is. Raises InvalidResource.
+
+    Source: FHIR R4, Operations Framework (a single resource may come bare or inside Parameters).
+    """
+    parameters = resource.get("parameter")
+    if resource.get("resourceType") != "Parameters" or not isinstance(parameters, list):
+        return resource
+    match parameters:
+        case [{"name": "resource", "resource": {"resourceType": _} as inner, **more}] if not more:
+            if resource.keys() <= _WRAPPING:
+                return dict(inner)
+    text = "One parameter named resource with a Bundle was expected."
+    raise InvalidResource(text, [Problem("error", "structure", text, "Parameters.parameter")])

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -18,19 +19,24 @@ from wiser_fhir.fhir.elements import Json
 from wiser_fhir.fhir.validation.validator import GuideValidator
 from wiser_fhir.pas.assertions import assertion_ids
 from wiser_fhir.pas.claim_response import Renderer
+from wiser_fhir.pas.content import content
 from wiser_fhir.pas.inquiry import inquiry
 from wiser_fhir.pas.operation_rules import (
     crowded_problems,
     dangling_problems,
     first_entry_problems,
+    less_tolerated,
     submit_problems,
 )
 from wiser_fhir.pas.parties import requester_npis
-from wiser_fhir.pas.request import RequestBundle
+from wiser_fhir.pas.request import RequestBundle, unwrapped
 from wiser_fhir.pas.submission import submission
-from wiser_fhir.priorauth.models import PriorAuthorization
+from wiser_fhir.pas.update import materials
+from wiser_fhir.priorauth.changes import Earlier, Refused
+from wiser_fhir.priorauth.models import PriorAuthorization, Submission
 from wiser_fhir.priorauth.numbers import time_ordered_uuid
 from wiser_fhir.priorauth.service import Caller, PriorAuthService, Received
+from wiser_fhir.priorauth.updates import Update, UpdateService
 from wiser_fhir.web.body import LARGE, parse_json, read_json
 from wiser_fhir.web.openapi import fhir_answer, fhir_operation
 from wiser_fhir.web.outcome import FhirResponse
@@ -40,7 +46,6 @@ _OPERATION_STATUSES = (400, 401, 403, 406, 409, 413, 415, 422, 500, 503)
 _READ_STATUSES = (401, 403, 404, 406, 500, 503)
 _SUBMIT_EXAMPLES = ("epidural-affirmed", "epidural-criterion-unmet")
 _INQUIRE_EXAMPLES = ("inquiry-by-member", "inquiry-by-reference")
-_WRAPPING = frozenset({"resourceType", "id", "parameter"})
 _CLOSE_LOOKS = CapacityLimiter(1)
 
 
@@ -52,6 +57,7 @@ class PasDoor:
     validator: GuideValidator
     renderer: Renderer
     service: PriorAuthService
+    updates: UpdateService
     clock: Clock
 
     async def accept(self, resource: Json, size: int, profile: str) -> RequestBundle:
@@ -64,7 +70,7 @@ class PasDoor:
         Source: PAS 2.2.1 §spec-13, §spec-35; FHIR R4, Operations Framework (a single resource may
         come bare or inside Parameters).
         """
-        bundle = _unwrapped(resource)
+        bundle = unwrapped(resource)
         if size > LARGE or not self.validator.proves(bundle, profile):
             fault = await to_thread.run_sync(self._fault, bundle, profile, limiter=_CLOSE_LOOKS)
             if fault is not None:
@@ -74,34 +80,47 @@ class PasDoor:
             raise ProfileViolation("The Bundle does not begin with its Claim.", problems)
         return request
 
+    async def update(
+        self, caller: Caller, asked: Submission, received: Received, bundle: RequestBundle
+    ) -> bytes:
+        """The answer to an update or a cancel, taken or refused.
+
+        Raises Conflict, ProfileViolation, Unavailable. Source: PAS 2.2.1 §spec-64 to §spec-72.
+        """
+
+        def read(body: bytes) -> Earlier:
+            before = _request_of(body)
+            return Earlier(
+                submission(before, caller.organization_id, asked.received_at),
+                materials(before),
+                partial(content, before),
+            )
+
+        def refuse(refusal: Refused) -> bytes:
+            answer_id = time_ordered_uuid()
+            answer = self.renderer.update_refused(bundle, answer_id, asked.received_at, refusal)
+            return orjson.dumps(answer)
+
+        update = Update(asked, received, partial(content, bundle), read, refuse)
+        return await self.updates.update(caller, update)
+
     def _fault(self, bundle: Json, profile: str) -> InvalidResource | ProfileViolation | None:
         """What to refuse a Bundle with. Pure, so it may run beside the event loop."""
         if self.validator.proves(bundle, profile):
             return None
         if problems := crowded_problems(bundle):
             return ProfileViolation("The Bundle is too much to look at.", problems)
-        problems = [*self.validator.problems(bundle, profile), *dangling_problems(bundle)]
+        found = less_tolerated(bundle, self.validator.problems(bundle, profile))
+        problems = [*found, *dangling_problems(bundle)]
         if not _has_error(problems):
             return None
-        if _has_error(self.validator.base_problems(bundle)):
+        if _has_error(less_tolerated(bundle, self.validator.base_problems(bundle))):
             return InvalidResource("The Bundle is not valid FHIR R4.", problems)
         return ProfileViolation("The Bundle does not meet its profile.", problems)
 
 
 def _has_error(problems: list[Problem]) -> bool:
     return any(problem.severity == "error" for problem in problems)
-
-
-def _unwrapped(resource: Json) -> Json:
-    parameters = resource.get("parameter")
-    if resource.get("resourceType") != "Parameters" or not isinstance(parameters, list):
-        return resource
-    match parameters:
-        case [{"name": "resource", "resource": {"resourceType": _} as inner, **more}] if not more:
-            if resource.keys() <= _WRAPPING:
-                return dict(inner)
-    text = "One parameter named resource with a Bundle was expected."
-    raise InvalidResource(text, [Problem("error", "structure", text, "Parameters.parameter")])
 
 
 def router_for(line: Line) -> APIRouter:
@@ -123,16 +142,14 @@ def router_for(line: Line) -> APIRouter:
         received_at = pas.clock()
         who = _caller(request, caller)
         pas.service.check_sender(who, requester_npis(bundle))
-        if bundle.is_update():
-            refusal = pas.renderer.update_refused(bundle, time_ordered_uuid(), received_at)
-            await pas.service.record_refused_update(who)
-            return FhirResponse(refusal)
+        asked = submission(bundle, who.organization_id, received_at)
+        received = Received(line=pas.line, body=body, assertions=assertion_ids(bundle))
+        if asked.change is not None:
+            return FhirResponse(await pas.update(who, asked, received, bundle))
 
         def render(case: PriorAuthorization) -> bytes:
             return orjson.dumps(pas.renderer.submit_response(case, bundle))
 
-        asked = submission(bundle, who.organization_id, received_at)
-        received = Received(line=pas.line, body=body, assertions=assertion_ids(bundle))
         return FhirResponse(await pas.service.submit(who, asked, received, render))
 
     @router.post("/Claim/$inquire", name=f"inquire-{line}", **_described(line, "inquire"))
@@ -147,9 +164,10 @@ def router_for(line: Line) -> APIRouter:
         found = await pas.service.inquire(_caller(request, caller), inquiry(bundle))
         answers = [
             pas.renderer.inquiry_response(stored.case, _request_of(stored.request_body))
-            for stored in found
+            for stored in found.cases
         ]
-        return FhirResponse(pas.renderer.inquiry_answer(answers, bundle, pas.clock()))
+        now = pas.clock()
+        return FhirResponse(pas.renderer.inquiry_answer(answers, bundle, now, more=found.more))
 
     @router.get(
         "/ClaimResponse/{claim_response_id}",
@@ -202,4 +220,4 @@ def _uuid(text: str) -> UUID:
 
 def _request_of(body: bytes) -> RequestBundle:
     """What was stored once passed `read_json`, byte order mark and all."""
-    return RequestBundle.of(_unwrapped(parse_json(body)))
+    return RequestBundle.of(unwrapped(parse_json(body)))

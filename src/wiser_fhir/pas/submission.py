@@ -17,6 +17,7 @@ from wiser_fhir.pas.evidence import documents
 from wiser_fhir.pas.forms import forms
 from wiser_fhir.pas.parties import facility_of, parties_of
 from wiser_fhir.pas.request import RequestBundle, identifier_of
+from wiser_fhir.pas.update import change_of, is_cancelled, item_change
 from wiser_fhir.priorauth.models import (
     Identifier,
     Party,
@@ -33,12 +34,14 @@ _EXPEDITED = frozenset({"U", "03"})
 def submission(request: RequestBundle, organization_id: UUID, received_at: datetime) -> Submission:
     """The request as the core understands it.
 
+    A number that an update names is its own: it is the sender's way to tell which request it means.
     Source: PAS 2.2.1 §spec-25 (every element it may carry is read or kept, none is refused).
     """
     claim = request.claim
     parties = parties_of(request)
     found = tuple(documents(request))
-    previous = _previous_utn(claim)
+    change = change_of(request)
+    previous = _previous_utn(claim) if change is None else None
     return Submission(
         organization_id=organization_id,
         identifier=request.identifier,
@@ -57,6 +60,7 @@ def submission(request: RequestBundle, organization_id: UUID, received_at: datet
         doubts=doubts(request),
         chart=tuple(chart(request)),
         previous_utn=previous,
+        change=change,
     )
 
 
@@ -120,6 +124,8 @@ def _items(request: RequestBundle, state: str | None) -> Iterator[RequestedItem]
             ),
             revenue_code=_revenue_code(item.get("revenue")),
             site=site_of(item.get("locationCodeableConcept")),
+            change=item_change(item),
+            cancelled=is_cancelled(item),
         )
 
 

@@ -19,9 +19,12 @@ Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """How an application shows itself. `protected` are path prefixes closed to strangers."""
+    """How an application shows itself. `protected` are path prefixes closed to strangers, `people`
+    those open to people alone, who are not clients.
+    """
 
     protected: tuple[str, ...]
+    people: tuple[str, ...] = ()
     docs: bool = False
     https: bool = False
     log_level: str = "info"
@@ -47,7 +50,7 @@ def application(
         app.add_api_route("/docs", docs_page, include_in_schema=False)
     for prefix, router in routers:
         app.include_router(router, prefix=prefix)
-    errors.install(app, look.protected)
+    errors.install(app, look.protected, look.people)
     describe_security(app)
     routes = RouteTable(app.routes)
     app.state.routes = routes

@@ -9,6 +9,7 @@ Source: PAS 2.2.1 §spec-35, §spec-39.
 
 from collections.abc import Mapping
 from http import HTTPStatus
+from time import perf_counter
 from typing import Any, cast
 
 from fastapi import FastAPI
@@ -20,6 +21,7 @@ from starlette.responses import Response
 from wiser_fhir.audit.recorder import AuditRow, Recorder
 from wiser_fhir.errors import Problem, Unauthenticated, WiserError
 from wiser_fhir.web.outcome import FhirResponse, operation_outcome
+from wiser_fhir.web.people import authenticate_person, known_person
 from wiser_fhir.web.principal import authenticate, known_caller
 from wiser_fhir.web.routes import RouteTable
 
@@ -56,17 +58,22 @@ _SERVER_ERROR = 500
 RETRY_AFTER = "2"
 
 
-def install(app: FastAPI, protected: tuple[str, ...]) -> None:
-    """Give the application its handlers. Below a `protected` path strangers are told nothing."""
+def install(app: FastAPI, protected: tuple[str, ...], people: tuple[str, ...] = ()) -> None:
+    """Give the application its handlers.
+
+    Below a `protected` path strangers are told nothing; nor are, below one of `people`, clients.
+    """
 
     async def on_our_error(request: Request, error: Exception) -> Response:
         return await _refuse(request, cast(WiserError, error))
 
     async def on_http_error(request: Request, error: Exception) -> Response:
         refused = cast(HTTPException, error)
-        if refused.status_code in {404, 405} and request.scope["path"].startswith(protected):
+        path = request.scope["path"]
+        if refused.status_code in {404, 405} and path.startswith((*protected, *people)):
+            known = authenticate_person if path.startswith(people) else authenticate
             try:
-                await authenticate(request)
+                await known(request)
             except Unauthenticated as stranger:
                 return await _refuse(request, stranger)
         return await _http_refusal(request, refused)
@@ -114,23 +121,34 @@ async def _answer(
     problems: list[Problem] | tuple[Problem, ...],
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    await _record(request, status, problems[0].code)
+    await _record(request, status, [each.code for each in problems])
     return FhirResponse(operation_outcome(problems), status, headers)
 
 
-async def _record(request: Request, status: int, code: str) -> None:
-    """Audit the refusal of a caller, and of whoever came with a token that is none."""
-    caller = known_caller(request)
+async def _record(request: Request, status: int, codes: list[str]) -> None:
+    """Audit the refusal of a caller, and of whoever came with a token that is none.
+
+    How long it took and what kinds of problems there were tell the measures of the guides.
+    Source: PAS 2.2.1 PASMetricData, DTR 2.2.0 DTRMetricData.
+    """
+    caller, person = known_caller(request), known_person(request)
     if caller is None and "authorization" not in request.headers:
         return
     route = _routes(request).template(request.scope)
     row = AuditRow(
         request_id=request.state.request_id,
         action="request.refused",
-        outcome=code,
+        outcome=codes[0],
         organization_id=caller.organization_id if caller else None,
         client_id=caller.client_id if caller else None,
-        detail={"status": status, "method": request.method, "route": route},
+        detail={
+            "status": status,
+            "method": request.method,
+            "route": route,
+            "issues": "|".join(dict.fromkeys(codes)),
+            "ms": round((perf_counter() - request.state.started) * 1000),
+        },
+        person_id=person.person_id if person else None,
     )
     await cast(Recorder, request.app.state.recorder).record(row)
 

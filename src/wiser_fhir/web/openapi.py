@@ -24,7 +24,7 @@ _REFUSALS = {
     403: "The token's scopes do not cover this.",
     404: "No such resource, or another organization's.",
     406: "Only JSON is sent.",
-    409: "The same identifier came before with another content.",
+    409: "Contradicts what is stored, as the same identifier with another content does.",
     413: "Too large.",
     415: "Only JSON is read.",
     422: "Valid FHIR R4 that breaks a profile or a rule of the operation.",
@@ -219,8 +219,14 @@ def json_answer(answer: str, statuses: Sequence[int]) -> dict[str, Any]:
     return {"response_model": None, "responses": {200: sent, **refusals}}
 
 
-def _refusal(status: int) -> dict[str, Any]:
-    described: dict[str, Any] = {"description": _REFUSALS[status]}
+def person_operation(refusals: Mapping[int, str]) -> dict[str, Any]:
+    """Arguments for a route that a person calls with a bearer token; its refusals in words."""
+    described = {status: _refusal(status, text) for status, text in refusals.items()}
+    return {"responses": described, "openapi_extra": {"security": [{_BEARER: []}]}}
+
+
+def _refusal(status: int, text: str | None = None) -> dict[str, Any]:
+    described: dict[str, Any] = {"description": text or _REFUSALS[status]}
     if status < 500:
         described["content"] = {FHIR_JSON: {"schema": _OUTCOME}}
     return described

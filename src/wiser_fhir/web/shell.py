@@ -59,7 +59,8 @@ class Shell:
             scope = {**scope, "path": _SLASHES.sub("/", scope["path"])}
         started = perf_counter()
         request_id = _request_id(scope)
-        scope.setdefault("state", {})["request_id"] = request_id
+        state = scope.setdefault("state", {})
+        state["request_id"], state["started"] = request_id, started
         headers = [*self._headers, (b"x-request-id", str(request_id).encode())]
         status = 0
 
@@ -91,6 +92,7 @@ class Shell:
         route = self._routes.template(scope)
         self._metrics.observe(scope["method"], route, status, seconds)
         caller: Any = scope["state"].get("principal")
+        person: Any = scope["state"].get("person")
         self._access.info(
             "request",
             request=str(request_id),
@@ -99,6 +101,7 @@ class Shell:
             status=status,
             ms=round(seconds * 1000, 2),
             **({"client": str(caller.client_id)} if caller else {}),
+            **({"person": str(person.person_id)} if person else {}),
         )
 
 
