@@ -3,8 +3,6 @@
 import asyncio
 import re
 import sys
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
@@ -12,36 +10,43 @@ from uuid import UUID, uuid4
 
 import orjson
 import typer
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from wiser_fhir import server, worker
-from wiser_fhir.app import create_app, ehr_key, opened, owner_url
+from wiser_fhir.app import create_app
 from wiser_fhir.audit.recorder import AuditRow, Detail, write
-from wiser_fhir.auth import cds_clients, tokens
+from wiser_fhir.auth import cds_clients, people, tokens
 from wiser_fhir.auth.cds_clients import Registration, RegistrationRefused
 from wiser_fhir.auth.keys import KeysRefused
 from wiser_fhir.auth.scopes import ALL_SCOPES, ScopeRefused
-from wiser_fhir.auth.tokens import IssuedToken
+from wiser_fhir.auth.staff import PersonRefused
 from wiser_fhir.clock import utc_now
+from wiser_fhir.commands import exemptions as exemption_commands
+from wiser_fhir.commands import metrics as metric_commands
+from wiser_fhir.commands import people as people_commands
+from wiser_fhir.commands import utn as utn_commands
+from wiser_fhir.commands.environment import as_app, as_owner, sandbox_only, settings_of_environment
+from wiser_fhir.commands.notify_hosts import notify_host
 from wiser_fhir.coverage.check import check_catalogue
 from wiser_fhir.coverage.loading import CatalogueError
 from wiser_fhir.db import migrate as migrations
 from wiser_fhir.db.embedded import EmbeddedError
-from wiser_fhir.db.engine import create_engine, enter, transaction
+from wiser_fhir.db.engine import enter, transaction
+from wiser_fhir.deployment import ehr_key, opened, owner_url
 from wiser_fhir.dtr.error_listing import grouped, listing, sightings
 from wiser_fhir.egress.url import read_origin
-from wiser_fhir.errors import NotFound, Unavailable
+from wiser_fhir.errors import Conflict, NotFound, Unavailable
 from wiser_fhir.fhir.validation.compiler import CompileError, compile_guides, verify_guides
 from wiser_fhir.fhir.validation.packages import PackageError
+from wiser_fhir.notify.hosts import HostRefused
 from wiser_fhir.priorauth.retelling import organizations, retold
 from wiser_fhir.sandbox import ehr, tenant
 from wiser_fhir.settings import Settings, SettingsError
-from wiser_fhir.web.logs import configure
 
 # What an operator can do something about; its text says what.
 _EXPECTED = (
-    CatalogueError, CompileError, EmbeddedError, KeysRefused, NotFound, OSError, PackageError,
-    RegistrationRefused, ScopeRefused, SettingsError, Unavailable, migrations.NotReady,
+    CatalogueError, CompileError, Conflict, EmbeddedError, HostRefused, KeysRefused, NotFound,
+    OSError, PackageError, PersonRefused, RegistrationRefused, ScopeRefused, SettingsError,
+    Unavailable, migrations.NotReady,
 )  # fmt: skip
 
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
@@ -58,6 +63,11 @@ sandbox = typer.Typer(help="The sandbox's made-up tenant.", no_args_is_help=True
 igs = typer.Typer(help="The implementation guides that are compiled in.", no_args_is_help=True)
 coverage = typer.Typer(help="What WISeR covers, as data.", no_args_is_help=True)
 cli.add_typer(sandbox, name="sandbox")
+cli.add_typer(people_commands.commands, name="person")
+cli.command("notify-host")(notify_host)
+cli.add_typer(utn_commands.commands, name="utn")
+cli.add_typer(exemption_commands.commands, name="exemption")
+cli.add_typer(metric_commands.commands, name="metrics")
 cli.add_typer(igs, name="igs")
 cli.add_typer(coverage, name="coverage")
 
@@ -77,12 +87,6 @@ def _span(text: str) -> timedelta:
     return timedelta(seconds=int(match[1]) * _UNITS[match[2]])
 
 
-def _settings() -> Settings:
-    settings = Settings.from_env()
-    configure(settings.log_level)
-    return settings
-
-
 @cli.command()
 def serve(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
@@ -92,7 +96,7 @@ def serve(
 
     In the sandbox this starts, migrates and seeds the embedded database by itself.
     """
-    settings = _settings()
+    settings = settings_of_environment()
     certificate = settings.certificate
     try:
         bound = server.bind(host, port)
@@ -103,7 +107,7 @@ def serve(
         settings = settings.model_copy(update={"public_url": address})
     limits = server.Limits(connections=settings.max_connections)
     with bound:
-        app = create_app(settings)
+        app = create_app(settings, works=settings.sandbox)
         server.run(app, bound, lambda: print(f"ready {address}", flush=True), limits, certificate)
 
 
@@ -112,7 +116,9 @@ def work() -> None:
     """Do what no request waits for, until SIGTERM or SIGINT: end UTNs past their last day, forget
     tokens that ended.
     """
-    asyncio.run(worker.run(_settings(), utc_now, lambda: print("working", flush=True)))
+    asyncio.run(
+        worker.run(settings_of_environment(), utc_now, lambda: print("working", flush=True))
+    )
 
 
 @cli.command()
@@ -121,7 +127,7 @@ def migrate() -> None:
 
     Needs WISER_DATABASE_OWNER_URL, except for the sandbox's embedded database.
     """
-    settings = _settings()
+    settings = settings_of_environment()
     url = owner_url(settings)
     if url is not None:
         asyncio.run(migrations.upgrade(url, settings.mode))
@@ -142,12 +148,17 @@ def demo() -> None:
     """Send three requests through a sandbox of its own and show what came of them."""
     from wiser_fhir.demo import run
 
-    raise typer.Exit(run(_sandbox_only("demo")))
+    raise typer.Exit(run(sandbox_only("demo")))
 
 
 @cli.command()
 def token(
-    client: Annotated[str, typer.Option(help="The client, for instance sandbox-ehr.")],
+    client: Annotated[
+        str | None, typer.Option(help="The client, for instance sandbox-ehr; or --person.")
+    ] = None,
+    person: Annotated[
+        str | None, typer.Option(help="Who reviews, for instance 'Rhoda Reviewer'; or --client.")
+    ] = None,
     ttl: Annotated[timedelta, typer.Option(parser=_span, help="Life, such as 30m, 24h, 7d.")] = (
         "24h"  # type: ignore[assignment]
     ),
@@ -156,24 +167,39 @@ def token(
         typer.Option(help=f"May be repeated; without it all of the client's: {ALL_SCOPES}."),
     ] = None,
 ) -> None:
-    """Print a bearer token for a client of the sandbox. It is shown once and kept nowhere."""
-    settings = _sandbox_only("token")
-    print(asyncio.run(_issue(settings, client, scope or [], ttl)).token)
+    """Print a bearer token for a client of the sandbox, or for a person who reviews there. It is
+    shown once and kept nowhere.
+    """
+    settings = sandbox_only("token")
+    if client is not None and person is None:
+        print(asyncio.run(_issue(settings, client, scope or [], ttl)))
+    elif person is not None and client is None and not scope:
+        print(asyncio.run(_issue_to_person(settings, person, ttl)))
+    else:
+        raise SettingsError("token: name a --client, with --scope or without, or a --person")
 
 
-async def _issue(settings: Settings, client: str, scopes: list[str], ttl: timedelta) -> IssuedToken:
-    async with opened(settings) as database:
-        engine = create_engine(database.app, pool_size=1)
-        try:
-            async with transaction(engine) as db:
-                issued = await tokens.issue(db, client, scopes, ttl, utc_now())
-                await enter(db, issued.organization_id)
-                detail: Detail = {"seconds": int(ttl.total_seconds()), "by": "command"}
-                row = _by(issued.client_id, issued.organization_id, "token.issue", detail)
-                await write(db, row)
-        finally:
-            await engine.dispose()
-    return issued
+async def _issue(settings: Settings, client: str, scopes: list[str], ttl: timedelta) -> str:
+    async with as_app(settings) as engine, transaction(engine) as db:
+        issued = await tokens.issue(db, client, scopes, ttl, utc_now())
+        await enter(db, issued.organization_id)
+        detail: Detail = {"seconds": int(ttl.total_seconds()), "by": "command"}
+        await write(db, _by(issued.client_id, issued.organization_id, "token.issue", detail))
+    return issued.token
+
+
+async def _issue_to_person(settings: Settings, name: str, ttl: timedelta) -> str:
+    async with as_app(settings) as engine, transaction(engine) as db:
+        issued = await people.issue_person_token(db, name, ttl, utc_now())
+        row = AuditRow(
+            request_id=uuid4(),
+            action="token.issue",
+            outcome="done",
+            person_id=issued.person_id,
+            detail={"seconds": int(ttl.total_seconds()), "by": "command"},
+        )
+        await write(db, row)
+    return issued.token
 
 
 @cli.command("cds-token")
@@ -184,25 +210,19 @@ def cds_token(
     """Print a CDS Hooks JWT of the sandbox's EHR for one hook service. It lives five minutes and is
     good for fifty calls.
     """
-    print(asyncio.run(_cds_token(_sandbox_only("cds-token"), client, url)))
+    print(asyncio.run(_cds_token(sandbox_only("cds-token"), client, url)))
 
 
 async def _cds_token(settings: Settings, client: str, url: str) -> str:
     issuers = {each.client: each.iss for each in tenant.Tenant.load().cds_clients}
     if client not in issuers:
         raise NotFound("CDS client of the sandbox")
-    async with opened(settings) as database:
-        engine = create_engine(database.app, pool_size=1)
-        try:
-            async with transaction(engine) as db:
-                client_id, organization_id = await cds_clients.client_named(db, client)
-                if not await cds_clients.is_registered(db, client_id, issuers[client]):
-                    raise RegistrationRefused(f"{client} is revoked, or has keys of its own")
-                await enter(db, organization_id)
-                detail = {"by": "command"}
-                await write(db, _by(client_id, organization_id, "cds-token.issue", detail))
-        finally:
-            await engine.dispose()
+    async with as_app(settings) as engine, transaction(engine) as db:
+        client_id, organization_id = await cds_clients.client_named(db, client)
+        if not await cds_clients.is_registered(db, client_id, issuers[client]):
+            raise RegistrationRefused(f"{client} is revoked, or has keys of its own")
+        await enter(db, organization_id)
+        await write(db, _by(client_id, organization_id, "cds-token.issue", {"by": "command"}))
     return ehr.cds_token(ehr_key(settings), issuers[client], url, utc_now())
 
 
@@ -226,7 +246,7 @@ def cds_client(
 
     Needs WISER_DATABASE_OWNER_URL, except for the sandbox's embedded database.
     """
-    settings = _settings()
+    settings = settings_of_environment()
     registration = None
     if not revoke:
         keys = None if jwks is None else cds_clients.read_key_file(jwks.read_bytes())
@@ -243,7 +263,7 @@ async def _change_cds_client(
     settings: Settings, client: str, registration: Registration | None
 ) -> None:
     """Register, or revoke where there is nothing to register."""
-    async with _as_owner(settings, "cds-client") as engine, transaction(engine) as db:
+    async with as_owner(settings, "cds-client") as engine, transaction(engine) as db:
         await migrations.check_mode(db, settings.mode)
         client_id, organization_id = await cds_clients.client_named(db, client)
         if registration is None:
@@ -276,11 +296,11 @@ def hook_call(
     """Print what a CDS Hooks call asked and what was answered, as kept. It is data about a patient;
     that it was read is audited.
     """
-    print(asyncio.run(_hook_call(_settings(), name)))
+    print(asyncio.run(_hook_call(settings_of_environment(), name)))
 
 
 async def _hook_call(settings: Settings, name: str) -> str:
-    async with _as_owner(settings, "hook-call") as engine:
+    async with as_owner(settings, "hook-call") as engine:
         for organization_id in await organizations(engine):
             async with transaction(engine, organization_id) as db:
                 found = await retold(db, name)
@@ -311,26 +331,12 @@ def form_errors(
     no report holds a sender's own words.
     """
     day = None if since is None else since.date()
-    print(asyncio.run(_form_errors(_settings(), day, questionnaire)))
+    print(asyncio.run(_form_errors(settings_of_environment(), day, questionnaire)))
 
 
 async def _form_errors(settings: Settings, since: date | None, slug: str | None) -> str:
-    async with _as_owner(settings, "form-errors") as engine:
+    async with as_owner(settings, "form-errors") as engine:
         return listing(grouped(await sightings(engine, since, slug)))
-
-
-@asynccontextmanager
-async def _as_owner(settings: Settings, command: str) -> AsyncIterator[AsyncEngine]:
-    """The database of these settings as the owner role. Raises SettingsError without its URL."""
-    async with AsyncExitStack() as stack:
-        url = owner_url(settings)
-        if settings.sandbox:
-            url = (await stack.enter_async_context(opened(settings))).owner
-        if url is None:
-            raise SettingsError(f"WISER_DATABASE_OWNER_URL: {command} needs it")
-        engine = create_engine(url, pool_size=1)
-        stack.push_async_callback(engine.dispose)
-        yield engine
 
 
 @sandbox.command()
@@ -338,12 +344,12 @@ def reset() -> None:
     """Delete every case of the sandbox, with all messages and UTNs. Clients and tokens stay, and so
     does the audit trail.
     """
-    asyncio.run(_reset(_sandbox_only("sandbox reset")))
+    asyncio.run(_reset(sandbox_only("sandbox reset")))
     print("the sandbox is empty")
 
 
 async def _reset(settings: Settings) -> None:
-    async with _as_owner(settings, "sandbox reset") as engine, transaction(engine) as db:
+    async with as_owner(settings, "sandbox reset") as engine, transaction(engine) as db:
         await tenant.empty(db)
         await write(db, AuditRow(uuid4(), action="sandbox.reset", outcome="done"))
 
@@ -379,14 +385,6 @@ def _packages() -> Path:
 def check() -> None:
     """Read every rule file, run every example, and print the whole as a table."""
     print(check_catalogue())
-
-
-def _sandbox_only(command: str) -> Settings:
-    settings = _settings()
-    if not settings.sandbox:
-        raise SettingsError(f"WISER_MODE: `{command}` is for the sandbox: set WISER_MODE=sandbox")
-    settings.check_mode()
-    return settings
 
 
 if __name__ == "__main__":

@@ -17,9 +17,9 @@ from typing import Any
 import httpx
 from sqlalchemy import text
 
-from wiser_fhir.app import opened
 from wiser_fhir.clock import business_date, utc_now
 from wiser_fhir.db.engine import create_engine, enter, transaction
+from wiser_fhir.deployment import opened
 from wiser_fhir.resources import resource_path
 from wiser_fhir.settings import Settings
 

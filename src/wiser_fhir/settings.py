@@ -9,11 +9,19 @@ import binascii
 import difflib
 import os
 from collections.abc import Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretBytes, SecretStr, ValidationError, field_validator
+from pydantic import (
+    Field,
+    SecretBytes,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_core import PydanticCustomError
 from pydantic_settings import (
     BaseSettings,
@@ -22,6 +30,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from wiser_fhir.egress.scanner import ScannerAddress
 from wiser_fhir.egress.url import read_origin
 
 PREFIX = "WISER_"
@@ -33,7 +42,7 @@ Listed = NoDecode  # comma-separated in the environment, not JSON
 MODEL_STATES: tuple[State, ...] = get_args(State)
 _SHORTEST_KEY = 32
 SANDBOX_PREFIX = "ZZ"
-_FILES = ("tls_cert", "tls_key", "registry", "reject_reasons")
+_FILES = ("tls_cert", "tls_key", "registry", "reject_reasons", "decision_reasons")
 
 
 class SettingsError(Exception):
@@ -117,15 +126,40 @@ class Settings(BaseSettings):
         " bytes in base64. Needed in production; in the sandbox generated once and kept in the"
         " data directory.",
     )
+    secrets_key: SecretBytes | None = Field(
+        None,
+        description="Key that encrypts what subscribers entrust to us (headers, endpoints): at"
+        " least 32 bytes in base64, the same for every process. Needed in production; in the"
+        " sandbox generated once and kept in the data directory.",
+    )
+    scanner: str | None = Field(
+        None,
+        description="Where ClamAV's daemon listens, `tcp://host:3310` or `unix:///path`: files"
+        " that come with requests or after them stay in quarantine until it has checked them."
+        " Unset: they stay there for good in production; the sandbox has a scanner of its own"
+        " that knows the EICAR test file.",
+    )
     registry: Path | None = Field(
         None,
         description="TOML file of what is known of beneficiaries and providers beyond a request"
         " (deceased, Medicare Advantage, ineligible, exempt). Unset: nothing is known in"
         " production, made-up people in the sandbox; what is not known never dismisses.",
     )
+    exemption_rate: Decimal | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="Least share of affirmations that exempts a provider, such as `0.9`. No rate is"
+        " published. Unset: nobody is assessed; who is exempt stays so.",
+    )
     reject_reasons: Path | None = Field(
         None,
         description="TOML file that maps our reasons of refusal to X12 codes; unset: our own map.",
+    )
+    decision_reasons: Path | None = Field(
+        None,
+        description="TOML file that maps our reasons for a decision to X12 886 codes; unset: our"
+        " own map.",
     )
     fhir_packages: Path | None = Field(
         None,
@@ -177,23 +211,33 @@ class Settings(BaseSettings):
             return value
         return tuple(part for part in (each.strip() for each in value.split(",")) if part)
 
-    @field_validator("audit_key", mode="before")
+    @field_validator("audit_key", "secrets_key", mode="before")
     @classmethod
-    def _decode_key(cls, value: object) -> object:
+    def _decode_key(cls, value: object, about: ValidationInfo) -> object:
         if not isinstance(value, str):
             return value
         try:
             key = base64.b64decode(value, validate=True)
         except binascii.Error:
-            raise _named("AUDIT_KEY", "is not base64") from None
+            raise _named(str(about.field_name).upper(), "is not base64") from None
         if len(key) < _SHORTEST_KEY:
-            raise _named("AUDIT_KEY", f"needs at least {_SHORTEST_KEY} bytes")
+            raise _named(str(about.field_name).upper(), f"needs at least {_SHORTEST_KEY} bytes")
         return key
 
     @field_validator("public_url")
     @classmethod
     def _origin_only(cls, value: str | None) -> str | None:
         return None if value is None else origin("PUBLIC_URL", value)
+
+    @field_validator("scanner")
+    @classmethod
+    def _address_only(cls, value: str | None) -> str | None:
+        if value is not None:
+            try:
+                ScannerAddress.of(value)
+            except ValueError as fault:
+                raise _named("SCANNER", str(fault)) from None
+        return value
 
     @field_validator("sandbox_hosts")
     @classmethod
@@ -256,7 +300,7 @@ def _file_problems(settings: Settings) -> list[str]:
 def _production_problems(settings: Settings) -> list[str]:
     problems = [
         f"{PREFIX}{name.upper()}: production needs it"
-        for name in ("database_url", "utn_source", "public_url", "audit_key")
+        for name in ("database_url", "utn_source", "public_url", "audit_key", "secrets_key")
         if getattr(settings, name) is None
     ]
     if settings.tls_cert is None and settings.tls_proxy is None:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 from uuid import UUID
 
 from pydantic import Field, field_validator, model_validator
@@ -16,17 +16,12 @@ from wiser_fhir.auth.cds_clients import Registration
 from wiser_fhir.auth.scopes import ALL_SCOPES, grants
 from wiser_fhir.coverage.frozen import Frozen, StateCode, Words
 from wiser_fhir.coverage.loading import read
-from wiser_fhir.db.base import client, clinician, organization
+from wiser_fhir.db.base import client, organization, person
+from wiser_fhir.db.exemptions import OF_EXEMPTIONS
 from wiser_fhir.db.migrate import check_mode
+from wiser_fhir.db.tables import OF_ORGANIZATIONS
 from wiser_fhir.fhir.elements import Json
 from wiser_fhir.priorauth.registry import RegistryFile
-
-# Everything that belongs to an organization. The audit trail, organizations and clients stay.
-_EMPTIED = (
-    "message", "prior_auth_case", "submission", "determination", "case_item", "case_party", "utn",
-    "document", "notification", "hook_call", "coverage_assertion", "hook_card", "card_feedback",
-    "questionnaire_error",
-)  # fmt: skip
 
 
 class OrganizationRecord(Frozen):
@@ -34,7 +29,7 @@ class OrganizationRecord(Frozen):
 
     id: UUID = Field(strict=False)
     name: Words
-    kind: Literal["provider", "clearinghouse"]
+    kind: Literal["provider", "clearinghouse", "mac"]
     acts_for: Literal["own", "named", "all"]
     npis: tuple[Words, ...] = ()
 
@@ -62,14 +57,28 @@ class CdsClientRecord(Frozen):
     fhir_servers: tuple[Words, ...]
 
 
-class ClinicianRecord(Frozen):
-    """A reviewing clinician and the licence that makes a determination theirs to make."""
+class PersonRecord(Frozen):
+    """Somebody who reviews; for a clinician, the licence that makes a determination theirs to make.
+
+    `organizations` are those the person belongs to, `specialty` a code of the NUCC taxonomy.
+    """
 
     id: UUID = Field(strict=False)
     name: Words
-    licence_number: Words
-    licence_state: StateCode
-    licence_expires: date
+    roles: tuple[Literal["clinician", "coordinator", "auditor"], ...] = Field(min_length=1)
+    licence_number: Words | None = None
+    licence_state: StateCode | None = None
+    licence_expires: date | None = None
+    npi: Words | None = None
+    specialty: Words | None = None
+    organizations: tuple[Annotated[UUID, Field(strict=False)], ...] = ()
+
+    @model_validator(mode="after")
+    def _is_licensed(self) -> Self:
+        licence = (self.licence_number, self.licence_state, self.licence_expires)
+        if "clinician" in self.roles and None in licence:
+            raise ValueError(f"{self.name}: a clinician has a licence")
+        return self
 
 
 class Tenant(Frozen):
@@ -78,7 +87,7 @@ class Tenant(Frozen):
     organizations: tuple[OrganizationRecord, ...]
     clients: tuple[ClientRecord, ...]
     cds_clients: tuple[CdsClientRecord, ...]
-    clinicians: tuple[ClinicianRecord, ...]
+    people: tuple[PersonRecord, ...]
     registry: RegistryFile
 
     @classmethod
@@ -94,14 +103,14 @@ class Tenant(Frozen):
         return self
 
     async def seed(self, db: AsyncConnection) -> None:
-        """Write organizations, clients and clinicians, as the owner role. Again does no harm."""
+        """Write organizations, clients and people, as the owner role. Again does no harm."""
         for record in self.organizations:
             await _put(db, organization, record.model_dump())
         for each in self.clients:
             row = each.model_dump(exclude={"organization"})
             await _put(db, client, {**row, "organization_id": each.organization})
-        for person in self.clinicians:
-            await _put(db, clinician, person.model_dump())
+        for reviewer in self.people:
+            await _put(db, person, reviewer.model_dump())
 
     async def seed_cds_clients(
         self, db: AsyncConnection, jwks: Json, origins: Sequence[str] = ()
@@ -125,15 +134,18 @@ async def _put(db: AsyncConnection, table: Table, row: dict[str, object]) -> Non
 
 
 async def empty(db: AsyncConnection) -> None:
-    """Delete every case and what hangs on it, as the owner role. The sandbox alone may do that.
+    """Delete every case, what hangs on it and what was earned by it, as the owner role.
+
+    The sandbox alone may do that.
 
     Rows that are never deleted are guarded by triggers, which the owner sets aside for the
     transaction. The database itself says whether it is a sandbox's. Raises NotReady.
     """
     await check_mode(db, "sandbox")
-    guarded = [f"alter table {table} {{}} trigger user" for table in _EMPTIED]
+    tables = (*OF_ORGANIZATIONS, *OF_EXEMPTIONS)
+    guarded = [f"alter table {table} {{}} trigger user" for table in tables]
     for statement in guarded:
         await db.execute(text(statement.format("disable")))
-    await db.execute(text(f"truncate {', '.join(_EMPTIED)}"))
+    await db.execute(text(f"truncate {', '.join(tables)}"))
     for statement in guarded:
         await db.execute(text(statement.format("enable")))

@@ -1,0 +1,52 @@
+"""What every command begins with: the settings, and the database as the owner role."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from wiser_fhir.db.engine import create_engine
+from wiser_fhir.deployment import opened, owner_url
+from wiser_fhir.settings import Settings, SettingsError
+from wiser_fhir.web.logs import configure
+
+
+def settings_of_environment() -> Settings:
+    """The settings; logging is set up by them. Raises SettingsError."""
+    settings = Settings.from_env()
+    configure(settings.log_level)
+    return settings
+
+
+def sandbox_only(command: str) -> Settings:
+    """The settings of a sandbox. Raises SettingsError for another mode."""
+    settings = settings_of_environment()
+    if not settings.sandbox:
+        raise SettingsError(f"WISER_MODE: `{command}` is for the sandbox: set WISER_MODE=sandbox")
+    settings.check_mode()
+    return settings
+
+
+@asynccontextmanager
+async def as_owner(settings: Settings, command: str) -> AsyncIterator[AsyncEngine]:
+    """The database of these settings as the owner role. Raises SettingsError without its URL."""
+    async with AsyncExitStack() as stack:
+        url = owner_url(settings)
+        if settings.sandbox:
+            url = (await stack.enter_async_context(opened(settings))).owner
+        if url is None:
+            raise SettingsError(f"WISER_DATABASE_OWNER_URL: {command} needs it")
+        engine = create_engine(url, pool_size=1)
+        stack.push_async_callback(engine.dispose)
+        yield engine
+
+
+@asynccontextmanager
+async def as_app(settings: Settings) -> AsyncIterator[AsyncEngine]:
+    """The database of these settings as the application's role."""
+    async with opened(settings) as database:
+        engine = create_engine(database.app, pool_size=1)
+        try:
+            yield engine
+        finally:
+            await engine.dispose()
