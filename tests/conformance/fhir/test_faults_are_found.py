@@ -160,16 +160,16 @@ FAULTS: list[tuple[str, Callable[[Json], Any], str, str, str]] = [
         "extension-levelOfServiceCode is not allowed here",
     ),
     (
-        "an extension that the profile lists and that may not stand there",
+        "an extension of the lines on the Claim itself",
         lambda b: claim(b).update(
             extension=[
                 *claim(b).get("extension", ()),
-                {"url": PAS + "extension-authorizationNumber", "valueString": "x"},
+                {"url": PAS + "extension-itemTraceNumber", "valueIdentifier": {"value": "x"}},
             ]
         ),
         "Bundle.entry[0].resource.extension[2]",
         "structure",
-        "extension-authorizationNumber is not allowed here",
+        "extension-itemTraceNumber is not allowed here",
     ),
     (
         "an unknown modifier extension",

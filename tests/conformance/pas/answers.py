@@ -23,7 +23,7 @@ from tests.integration.pas.door import (
     claim_response,
     reference_number,
 )
-from tests.integration.pas.updates import update_bundle
+from tests.update_bundles import cancel_of, claim_of, on, update_of
 
 
 @dataclass(frozen=True)
@@ -73,15 +73,44 @@ async def _duplicate(world: World) -> Response:
     return await world.client.submit(world.request(answers=CARE_UNMET, identifier="second"))
 
 
-async def _update(world: World) -> Response:
-    return await world.client.submit(update_bundle(world.line))
+def _updates(**fields: Any) -> Scenario:
+    """A line added, one changed and one cancelled."""
+
+    async def scenario(world: World) -> Response:
+        first = world.request(codes=("64483", "64484"), **fields)
+        await world.client.submit(first)
+        later = {1: on("2026-12-18")}
+        return await world.client.submit(
+            update_of(first, world.line, change=later, cancel=(2,), add=("99213",))
+        )
+
+    return scenario
 
 
-async def _bare_update(world: World) -> Response:
+def _cancels(**fields: Any) -> Scenario:
+    async def scenario(world: World) -> Response:
+        first = world.request(answers=MET)
+        await world.client.submit(first)
+        return await world.client.submit(cancel_of(first, world.line, **fields))
+
+    return scenario
+
+
+async def _refused_update(world: World) -> Response:
+    return await world.client.submit(update_of(world.request(answers=MET), world.line))
+
+
+async def _bare_refused_update(world: World) -> Response:
     """Without anything of a Claim that need not be there."""
-    bundle = update_bundle(world.line)
-    bundle["entry"][0]["resource"].pop("extension", None)
+    bundle = update_of(world.request(answers=MET), world.line)
+    claim_of(bundle).pop("extension", None)
     return await world.client.submit(bundle)
+
+
+async def _read_cancelled(world: World) -> Response:
+    """After a cancel that left its lines away, where the line allows it."""
+    sent = claim_response(await _cancels(with_items=False)(world))
+    return await world.client.get(f"ClaimResponse/{sent['id']}")
 
 
 async def _logical_insurer(world: World) -> Response:
@@ -194,8 +223,13 @@ ANSWERED: dict[str, Scenario] = {
     "affirmed, insurer by identifier": _logical_insurer,
     "affirmed, insurer contained": _contained_insurer,
     "duplicate": _duplicate,
-    "update": _update,
-    "bare update": _bare_update,
+    "update, affirmed": _updates(answers=MET),
+    "update, pended": _updates(answers=CARE_UNMET),
+    "update, refused": _refused_update,
+    "bare update, refused": _bare_refused_update,
+    "cancelled": _cancels(),
+    "cancelled without lines": _cancels(with_items=False),
+    "cancelled, read": _read_cancelled,
     "read": _read,
     "inquiry, none": _finds_nothing,
     "inquiry, one": _finds_one,
