@@ -30,7 +30,7 @@ UV_VERSION := 0.13.9
 COMPILE := $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11
 
 # Whatever of these exists: together they run every branch of the two packages named below.
-BRANCH_TESTS := $(wildcard tests/unit/priorauth tests/unit/coverage tests/property/priorauth tests/property/coverage tests/integration/priorauth tests/integration/pas)
+BRANCH_TESTS := $(wildcard tests/unit/priorauth tests/unit/coverage tests/property/priorauth tests/property/coverage tests/integration/priorauth tests/integration/pas tests/integration/claims)
 
 .PHONY: help
 help: ## Say what there is

@@ -21,6 +21,7 @@ from bench import (
     loads,
     memory,
     processes,
+    queue,
     report,
     starts,
     submit,
@@ -237,10 +238,35 @@ def remember(folder: Path, options: argparse.Namespace) -> Iterator[Row]:
 
 
 def inquiries(folder: Path, options: argparse.Namespace) -> Iterator[Row]:
-    """`$inquire` over few and many cases."""
-    growth = inquire.measure(folder, options.cases)
+    """`$inquire` and pages of the queue over few and many cases."""
+    with inquire.over(folder, options.cases) as sides:
+        yield _of_inquiries(inquire.measure(sides))
+        for paged in queue.measure(sides):
+            yield _of_queue(paged)
+
+
+def _of_queue(paged: queue.Paged) -> Row:
+    growth = paged.growth
     few, many = (growth.middle(each) for each in (growth.few, growth.many))
-    yield Row(
+    return Row(
+        work=f"queue, {paged.name}, {inquire.FEW:,} and {growth.cases:,} cases",
+        measured=f"{many.per_second:.0f}/s, {latency(many)}",
+        floor=f"{few.per_second:.0f}/s, {latency(few)}",
+        ratio=f"p99 x {growth.ratio:.2f}",
+        bound="p99 x <= 1.5",
+        ok=growth.ratio <= 1.5 if growth.cases >= MANY else None,
+        note=f"p50 x {many.p50_ms / few.p50_ms:.2f}; {paged.shown} cases a page",
+        details={
+            "few": [of_load(each) for each in growth.few],
+            "many": [of_load(each) for each in growth.many],
+            "ratio": growth.ratio,
+        },
+    )
+
+
+def _of_inquiries(growth: inquire.Growth) -> Row:
+    few, many = (growth.middle(each) for each in (growth.few, growth.many))
+    return Row(
         work=f"$inquire, {inquire.FEW:,} and {growth.cases:,} cases",
         measured=f"{many.per_second:.0f}/s, {latency(many)}",
         floor=f"{few.per_second:.0f}/s, {latency(few)}",

@@ -17,10 +17,14 @@ from bench.loads import Members
 ORGANIZATIONS = 50
 CASES_PER_MEMBER = 4
 ASKER_HAS_EACH = 5
+STATES = ("AZ", "NJ", "OH", "OK", "TX", "WA")
+# Who has taken up one case in so many: the first clinician of the sandbox.
+REVIEWER = UUID("5a5d0b0c-0000-4000-8000-000000000201")
+ASSIGNED_EACH = 37
 TABLES = ("message", "prior_auth_case", "case_item", "case_party", "utn")
 
 _DAYS = 180
-_SAME = {"organization_id", "client_id", "clinician_id"}
+_SAME = {"organization_id", "client_id", "clinician_id", "assigned_to"}
 
 # The filling need not survive a crash; what is measured afterwards has to.
 _WHILE_FILLING = {
@@ -160,6 +164,14 @@ def _value(table: str, column: str) -> str:
             return f"p.{column}"
         case _, "received_at":
             return "p.at"
+        case "prior_auth_case", "decide_by":
+            return "p.at + interval '183 days'"
+        case "prior_auth_case", "state":
+            return f"split_part('{' '.join(STATES)}', ' ', (p.n % {len(STATES)})::int + 1)"
+        case "prior_auth_case", "assigned_to":
+            return f"case when p.n % {ASSIGNED_EACH} = 0 then '{REVIEWER}'::uuid end"
+        case "prior_auth_case", "assigned_at":
+            return f"case when p.n % {ASSIGNED_EACH} = 0 then p.at end"
         case "utn", "utn":
             return "'ZZB' || lpad(p.n::text, 11, '0')"
         case "prior_auth_case", "reference":

@@ -15,7 +15,7 @@ T = TypeVar("T")
 # What a submission leaves behind. The order is that of the rows' making.
 TABLES = (
     "message", "prior_auth_case", "submission", "case_item", "case_party", "determination", "utn",
-    "document", "notification", "audit_event",
+    "document", "letter", "audit_event",
 )  # fmt: skip
 
 

@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
@@ -46,27 +47,59 @@ class Growth:
         return sorted(loads, key=lambda each: each.p99_ms)[len(loads) // 2]
 
 
-def measure(folder: Path, many: int) -> Growth:
-    """Two databases, two servers. Raises LoadError, StartError, WrongAnswer."""
-    template = inquiry()
-    sizes = {"few": FEW, "many": many}
+@dataclass(frozen=True, slots=True)
+class Side:
+    """A server over so many cases, and a token of the organization that asks."""
+
+    data_dir: Path
+    url: str
+    token: str
+    cases: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """The two that are compared; how long the filling of the larger took, in seconds."""
+
+    few: Side
+    many: Side
+    seconds: float
+
+    @property
+    def both(self) -> dict[str, Side]:
+        """Each by its name."""
+        return {"few": self.few, "many": self.many}
+
+
+@contextmanager
+def over(folder: Path, many: int) -> Iterator[Sides]:
+    """Two databases, two servers. Raises StartError, WrongAnswer."""
     with ExitStack() as stack:
-        targets: dict[str, tuple[str, str]] = {}
+        sides = []
         seconds = 0.0
-        for name, cases in sizes.items():
+        for name, cases in (("few", FEW), ("many", many)):
             data_dir = folder / name
             server = stack.enter_context(processes.serve(data_dir))
             token = processes.token(data_dir)
             seconds = _filled(data_dir, server.url, token, cases)
-            targets[name] = (server.url + INQUIRE, token)
-        shown = {n: _shown(target, template, sizes[n]) for n, target in targets.items()}
-        (few_shown, _), (many_shown, _) = shown.values()
-        if min(few_shown, many_shown) < 1 or abs(few_shown - many_shown) > 1:
-            raise WrongAnswer(f"an answer shows {few_shown} of few, {many_shown} of many cases")
-        loads = _by_turns(targets, template, sizes)
-        for name, each in loads.items():
-            _check_sizes(each, shown[name][1])
-    return Growth(tuple(loads["few"]), tuple(loads["many"]), many, seconds, many_shown)
+            sides.append(Side(data_dir, server.url, token, cases))
+        yield Sides(*sides, seconds)
+
+
+def measure(sides: Sides) -> Growth:
+    """The same inquiries on both. Raises LoadError, WrongAnswer."""
+    template = inquiry()
+    sizes = {name: side.cases for name, side in sides.both.items()}
+    targets = {name: (side.url + INQUIRE, side.token) for name, side in sides.both.items()}
+    shown = {n: _shown(target, template, sizes[n]) for n, target in targets.items()}
+    (few_shown, _), (many_shown, _) = shown.values()
+    if min(few_shown, many_shown) < 1 or abs(few_shown - many_shown) > 1:
+        raise WrongAnswer(f"an answer shows {few_shown} of few, {many_shown} of many cases")
+    loads = _by_turns(targets, template, sizes)
+    for name, each in loads.items():
+        _check_sizes(each, shown[name][1])
+    many = sides.many.cases
+    return Growth(tuple(loads["few"]), tuple(loads["many"]), many, sides.seconds, many_shown)
 
 
 def _filled(data_dir: Path, url: str, token: str, cases: int) -> float:

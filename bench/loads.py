@@ -102,6 +102,7 @@ def load(
     rate: float = 0,
     connections: int = 16,
     members: Members | None = None,
+    method: str = "POST",
     drain: int = DRAIN_SECONDS,
 ) -> Load:
     """Send requests made of `template` to all `urls` in equal shares, a thread each.
@@ -118,7 +119,7 @@ def load(
     plan = {
         "targets": [{"host": "127.0.0.1", "port": str(urlsplit(url).port)} for url in urls],
         "threads": len(urls),
-        "head": _head(urls[0], template, token, open_ended=bool(tokens)),
+        "head": _head(urls[0], template, token, method, open_ended=bool(tokens)),
         **({"tokens": list(tokens)} if tokens else {}),
         "parts": list(template.parts),
         "slots": list(template.slots),
@@ -149,11 +150,13 @@ def load(
     raise LoadError(f"wrk failed: {run.stdout[-500:]}{run.stderr[-500:]}")
 
 
-def _head(url: str, template: Template, token: str | None, *, open_ended: bool) -> bytes:
+def _head(
+    url: str, template: Template, token: str | None, method: str, *, open_ended: bool
+) -> bytes:
     """The head of each request; open-ended where a token is still to come."""
     parts = urlsplit(url)
     lines = [
-        f"POST {parts.path} HTTP/1.1",
+        f"{method} {parts.path}{'?' if parts.query else ''}{parts.query} HTTP/1.1",
         f"Host: {parts.netloc}",
         "Content-Type: application/fhir+json",
         f"Content-Length: {template.length}",

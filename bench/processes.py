@@ -109,10 +109,11 @@ def echo(data_dir: Path) -> Running:
     return start(arguments, data_dir, data_dir.with_suffix(".floor.log"))
 
 
-def token(data_dir: Path) -> str:
-    """A token of the sandbox's clearinghouse. Raises StartError."""
+def token(data_dir: Path, person: str | None = None) -> str:
+    """A token of the sandbox's clearinghouse, or of somebody who reviews. Raises StartError."""
+    holder = ["--client", "sandbox-ehr"] if person is None else ["--person", person]
     issued = subprocess.run(
-        [str(COMMAND), "token", "--client", "sandbox-ehr"],
+        [str(COMMAND), "token", *holder],
         cwd=ROOT,
         env=environment(data_dir),
         capture_output=True,
@@ -140,6 +141,11 @@ def post(url: str, body: bytes, token: str, request_id: str | None = None) -> tu
     return _exchange("POST", url, body, headers)
 
 
+def get(url: str, token: str) -> tuple[int, bytes]:
+    """One request without a body; status and answer."""
+    return _exchange("GET", url, None, {"Authorization": f"Bearer {token}"})
+
+
 def wait_for(url: str) -> None:
     """Ask until a 200 comes. Raises StartError."""
     deadline = time.monotonic() + _START_SECONDS
@@ -159,7 +165,8 @@ def _exchange(
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=30)
     try:
-        connection.request(method, parts.path, body, headers)
+        target = f"{parts.path}?{parts.query}" if parts.query else parts.path
+        connection.request(method, target, body, headers)
         answer = connection.getresponse()
         return answer.status, answer.read()
     finally:

@@ -32,6 +32,7 @@ from wiser_fhir.priorauth.models import (
     RequestedItem,
     RequestKind,
     Submission,
+    UtnState,
 )
 from wiser_fhir.priorauth.numbers import LocalUtnSource, new_reference, time_ordered_uuid
 from wiser_fhir.priorauth.rows import DocumentFacts, SubmissionWrite, submission_write
@@ -78,6 +79,16 @@ def a_submission(organization_id: UUID, **changes: Any) -> Submission:
     return replace(submission, **changes)
 
 
+def following(earlier: Submission, case: PriorAuthorization, by: UUID) -> Submission:
+    """A resubmission of the same beneficiary's, sent by an organization; parties as usual."""
+    return a_submission(
+        by,
+        beneficiary=earlier.beneficiary,
+        kind=RequestKind.RESUBMISSION,
+        previous_utn=case.utn,
+    )
+
+
 def an_item(sequence: int, code: str, day: date | None = date(2026, 4, 20)) -> RequestedItem:
     """A requested line of one unit."""
     return RequestedItem(
@@ -111,6 +122,8 @@ def a_case(submission: Submission, status: CaseStatus, **changes: Any) -> PriorA
                 status=item_status,
                 date_of_service=item.service.date_of_service,
                 note=note,
+                service_end=item.service_end,
+                quantity=item.service.quantity,
             )
             for item in submission.items
         ),
@@ -132,6 +145,9 @@ def a_case(submission: Submission, status: CaseStatus, **changes: Any) -> PriorA
         utn=LocalUtnSource().new(None) if decided else None,
         valid_from=first_day if decided else None,
         valid_until=first_day + timedelta(days=119) if decided else None,
+        kind=submission.kind,
+        utn_state=UtnState.ASSIGNED if decided else None,
+        previous_utn=submission.previous_utn,
     )
     return replace(case, **changes)
 

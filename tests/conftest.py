@@ -51,12 +51,18 @@ def anyio_backend() -> str:
 @pytest.fixture(autouse=True)
 def logging_as_it_was() -> Iterator[None]:
     """A command that a test runs in this process sets up logging; that ends with the test."""
-    root, ours = logging.getLogger(), logging.getLogger("wiser_fhir")
-    handlers, level, our_level = list(root.handlers), root.level, ours.level
+    root = logging.getLogger()
+    handlers = list(root.handlers)
+    levels = {logger: logger.level for logger in _loggers()}
     yield
     root.handlers = [each for each in root.handlers if each in handlers]
-    root.setLevel(level)
-    ours.setLevel(our_level)
+    for logger in _loggers():
+        logger.setLevel(levels.get(logger, logging.NOTSET))
+
+
+def _loggers() -> list[logging.Logger]:
+    named = logging.root.manager.loggerDict.values()
+    return [logging.root, *(each for each in named if isinstance(each, logging.Logger))]
 
 
 def pytest_configure() -> None:

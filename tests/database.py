@@ -8,8 +8,8 @@ import asyncpg
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from wiser_fhir.db.base import metadata
 from wiser_fhir.db.embedded import Embedded
+from wiser_fhir.db.tables import metadata
 from wiser_fhir.priorauth.models import PriorAuthorization
 from wiser_fhir.priorauth.numbers import time_ordered_uuid
 

@@ -13,7 +13,10 @@ from typing import Any
 import pytest
 
 CONFORMANCE = Path(__file__).parent / "conformance"
-DATA = tuple(CONFORMANCE / f"{guide}_requirements.toml" for guide in ("pas", "crd", "dtr"))
+DATA = (
+    *(CONFORMANCE / f"{guide}_requirements.toml" for guide in ("pas", "crd", "dtr")),
+    CONFORMANCE / "pas_suites.toml",
+)
 
 
 @dataclass(frozen=True, slots=True)

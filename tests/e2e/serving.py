@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +11,7 @@ from threading import Timer
 
 from wiser_fhir.db.embedded import Urls
 
+PROGRAM = ("-m", "wiser_fhir.cli")
 _START_WITHIN = 60.0
 
 
@@ -40,9 +41,9 @@ def sandbox(urls: Urls, data_dir: Path) -> dict[str, str]:
 
 
 @contextmanager
-def serving(environment: Mapping[str, str]) -> Iterator[Running]:
+def serving(environment: Mapping[str, str], program: Sequence[str] = PROGRAM) -> Iterator[Running]:
     """A server on a free port. Ended by SIGTERM, if it still lives."""
-    command = [sys.executable, "-m", "wiser_fhir.cli", "serve", "--port", "0"]
+    command = [sys.executable, *program, "serve", "--port", "0"]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, text=True, env=dict(environment)
     ) as process:

@@ -155,7 +155,8 @@ async def _each_case_is_whole(connection: "asyncpg.Connection") -> None:
             and (select count(*) from message m where m.case_id = c.id) = 2
             and (select count(*) from audit_event a where a.object_id = c.id::text
                 and a.action = 'claim.submit' and a.outcome = c.status) = 1
-            and (select count(*) from notification n where n.case_id = c.id) = 1
+            and (select count(*) from letter n where n.case_id = c.id)
+                = (c.status = 'affirmed')::int
             and (select count(*) from determination d where d.case_id = c.id)
                 = (c.status = 'affirmed')::int
             and (select count(*) from utn u where u.case_id = c.id) = (c.status = 'affirmed')::int)

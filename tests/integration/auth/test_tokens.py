@@ -5,9 +5,10 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.database import MakeOrganization
-from wiser_fhir.auth import tokens
+from wiser_fhir.auth import bearer, tokens
+from wiser_fhir.auth.bearer import CACHE_SECONDS
 from wiser_fhir.auth.scopes import ScopeRefused
-from wiser_fhir.auth.tokens import CACHE_SECONDS, Authenticator, IssuedToken
+from wiser_fhir.auth.tokens import Authenticator, IssuedToken
 from wiser_fhir.db.engine import transaction
 from wiser_fhir.errors import NotFound, Unauthenticated
 from wiser_fhir.priorauth.numbers import time_ordered_uuid
@@ -182,11 +183,11 @@ async def test_what_is_remembered_is_bounded(
     authenticator: Authenticator,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(tokens, "CACHE_SIZE", 3)
+    monkeypatch.setattr(bearer, "CACHE_SIZE", 3)
     for _ in range(10):
         issued = await issue(app_engine, client)
         await authenticator.principal([f"Bearer {issued.token}"])
-    assert len(authenticator._known) == 3
+    assert len(authenticator._holders) == 3
 
 
 async def test_the_owner_forgets_ended_tokens(

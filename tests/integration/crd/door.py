@@ -177,8 +177,8 @@ async def non_affirm(engine: AsyncEngine, organization_id: UUID, case_id: UUID, 
         " from case_item where case_id = :case",
         "update case_item set status = 'non-affirmed' where case_id = :case",
         "update prior_auth_case set status = 'non-affirmed', decided_at = :at where id = :case",
-        "insert into utn (utn, organization_id, case_id, revision, source, state, assigned_at)"
-        " values (:utn, :organization, :case, 1, 'local', 'assigned', :at)",
+        "insert into utn (utn, organization_id, case_id, revision, source, state, requested_at,"
+        " assigned_at) values (:utn, :organization, :case, 1, 'local', 'assigned', :at, :at)",
     )
     values = {
         "organization": organization_id,

@@ -9,6 +9,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from tests.database import MakeCase, MakeOrganization, become_app
+from tests.filling import fill, is_empty
 from tests.ledger_values import (
     CALLED,
     SERVICE_ID,
@@ -20,8 +21,8 @@ from tests.ledger_values import (
     insert_client,
 )
 from wiser_fhir.auth.principal import Principal
-from wiser_fhir.db.base import metadata
 from wiser_fhir.db.engine import transaction
+from wiser_fhir.db.tables import metadata
 from wiser_fhir.dtr.error_log import ErrorLog
 from wiser_fhir.dtr.error_report import ReportedIssue
 from wiser_fhir.priorauth.ledger import Ledger
@@ -33,6 +34,16 @@ OWN = sorted(
     if "organization_id" in table.c
     and name not in ("client", "access_token", "audit_event", "cds_client")
 )
+
+
+# Refused before the policy is asked: by a rule that sees nothing of the other's, or because the
+# application may write no such row for anybody.
+REFUSED_BEFORE = {
+    "peer_to_peer": "a conversation is about a resubmission",
+    "subscription_event": "an event belongs to a subscription",
+    "prepayment_document": "permission denied for table",
+    "utn_use": "permission denied for table",
+}
 
 
 async def count(connection: AsyncConnection, table: str) -> int:
@@ -54,6 +65,9 @@ async def theirs(
     reporter = Principal(client_id, "reporter", organization_id, {}, None)
     issue = ReportedIssue("skin-substitutes", None, "error", "value", (), (), ())
     await ErrorLog(app_engine).keep(reporter, "2.2", [issue], CALLED, audit)
+    for table in OWN:
+        if await is_empty(superuser_engine, metadata.tables[table]):
+            await fill(superuser_engine, table, organization_id=organization_id)
     return organization_id
 
 
@@ -105,7 +119,8 @@ async def test_rows_are_written_for_one_s_own_organization_only(
         f" from jsonb_populate_record(null::{table}, cast(:row as jsonb))"
     )
     await become_app(db, await make_organization())
-    with pytest.raises(DBAPIError, match="violates row-level security policy"):
+    refusal = REFUSED_BEFORE.get(table, "violates row-level security policy")
+    with pytest.raises(DBAPIError, match=refusal):
         await db.execute(forged.bindparams(row=json.dumps(row)))
 
 

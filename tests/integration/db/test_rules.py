@@ -30,10 +30,10 @@ update prior_auth_case set status = :outcome, decided_at = :decided_at, valid_fr
     valid_until = :valid_from + cast(:days as int) where id = :case_id
 """
 ASSIGN = """
-insert into utn (utn, organization_id, case_id, revision, source, state, assigned_at, valid_from,
-    valid_until)
-values (:utn, :organization_id, :case_id, :revision, 'local', 'assigned', :decided_at, :valid_from,
-    :valid_from + cast(:days as int))
+insert into utn (utn, organization_id, case_id, revision, source, state, requested_at, assigned_at,
+    valid_from, valid_until)
+values (:utn, :organization_id, :case_id, :revision, 'local', 'assigned', :decided_at, :decided_at,
+    :valid_from, :valid_from + cast(:days as int))
 """
 
 
@@ -42,8 +42,9 @@ def make_clinician(superuser_engine: AsyncEngine, clean_database: None) -> MakeC
     async def make(active: bool = True, expires: str = "2099-12-31") -> UUID:
         clinician_id = time_ordered_uuid()
         insert = text(
-            "insert into clinician (id, name, licence_number, licence_state, licence_expires,"
-            " active) values (:id, 'Dr. C', :number, 'NJ', cast(cast(:expires as text) as date),"
+            "insert into person (id, name, licence_number, licence_state, licence_expires,"
+            " active) values (:id, 'Dr. ' || :number, :number, 'NJ',"
+            " cast(cast(:expires as text) as date),"
             " :active)"
         )
         async with superuser_engine.begin() as connection:
@@ -211,15 +212,21 @@ async def test_an_item_is_determined_once(
 
 
 @pytest.mark.parametrize(
-    "steps", [(DETERMINE, DECIDE_ITEM), (DETERMINE, DECIDE_CASE), (DECIDE_CASE,)]
+    ("steps", "refusal"),
+    [
+        ((DETERMINE, DECIDE_ITEM), "case_agrees_with_its_items"),
+        ((DETERMINE, DECIDE_CASE), "determination_of_a_decided_line"),
+        ((DECIDE_CASE,), "case_agrees_with_its_items"),
+    ],
 )
 async def test_a_case_says_what_its_items_say(
     app_engine: AsyncEngine,
     pended: PriorAuthorization,
     make_clinician: MakeClinician,
     steps: tuple[str, ...],
+    refusal: str,
 ) -> None:
-    async with refused("case_agrees_with_its_items"):
+    async with refused(refusal):
         await run(app_engine, pended, *steps, clinician_id=await make_clinician())
 
 
@@ -342,33 +349,45 @@ async def test_a_case_has_one_live_utn_and_a_number_is_given_once(
     days = {"valid_from": case.valid_from}
     async with refused("uq_utn_live"):
         await run(app_engine, case, ASSIGN, **days, revision=2)
-    async with refused("uq_utn_case_revision"):
+    async with refused("pk_utn"):
         await run(app_engine, case, ASSIGN, **days)
     supersede = UTN.format("state = 'superseded', ended_at = now()")
-    async with refused("pk_utn"):
+    async with refused("uq_utn_utn"):
         await run(app_engine, case, supersede, ASSIGN, **days, utn=other.utn, revision=2)
 
 
 async def test_an_ended_utn_stays_ended(app_engine: AsyncEngine, make_case: MakeCase) -> None:
     case = await make_case(CaseStatus.AFFIRMED)
-    await run(app_engine, case, UTN.format("state = 'superseded', ended_at = now()"))
+    over = UTN.format("state = 'expired', ended_at = valid_until + interval '2 days'")
+    await run(app_engine, case, over)
     async with refused("utn_given_once"):
         await run(app_engine, case, UTN.format("state = 'assigned', ended_at = null"))
 
 
 @pytest.mark.parametrize(
-    "change", ["utn = 'ZZB99999999999'", "valid_until = valid_until + 1", "revision = 2"]
+    ("change", "refusal"),
+    [
+        ("utn = 'ZZB99999999999'", "utn_given_once"),
+        ("assigned_at = assigned_at - interval '1 day'", "utn_given_once"),
+        ("state = 'pending', utn = null, assigned_at = null", "utn_given_once"),
+        ("valid_until = valid_until + 1", "permission denied for table utn"),
+        ("revision = 2", "permission denied for table utn"),
+    ],
 )
-async def test_the_application_may_end_a_utn_and_nothing_else(
-    app_engine: AsyncEngine, make_case: MakeCase, change: str
+async def test_the_application_may_end_a_utn_and_not_change_it(
+    app_engine: AsyncEngine, make_case: MakeCase, change: str, refusal: str
 ) -> None:
     case = await make_case(CaseStatus.AFFIRMED)
-    async with refused("permission denied for table utn"):
+    async with refused(refusal):
         await run(app_engine, case, UTN.format(change))
 
 
 @pytest.mark.parametrize(
-    "table", ["determination", "message", "audit_event", "questionnaire_error"]
+    "table",
+    [
+        *("determination", "message", "audit_event", "questionnaire_error", "case_event"),
+        "document_check",
+    ],
 )
 @pytest.mark.parametrize("verb", ["update {} set organization_id = null", "delete from {}"])
 async def test_what_is_append_only_the_application_cannot_change(
@@ -381,7 +400,11 @@ async def test_what_is_append_only_the_application_cannot_change(
 
 
 @pytest.mark.parametrize(
-    "table", ["determination", "message", "audit_event", "questionnaire_error"]
+    "table",
+    [
+        *("determination", "message", "audit_event", "questionnaire_error", "case_event"),
+        "document_check",
+    ],
 )
 @pytest.mark.parametrize(
     "verb",
@@ -407,11 +430,13 @@ async def test_no_utn_is_ever_forgotten(
     ("change", "constraint"),
     [
         ("status = 'in-review', decide_by = null", "ck_prior_auth_case_in_review"),
-        ("status = 'dismissed'", "ck_prior_auth_case_dismissal"),
+        ("status = 'dismissed'", "case_moves_forward"),
         ("dismissal_reason = 'exempt-provider'", "ck_prior_auth_case_dismissal"),
         ("status = 'affirmed'", "ck_prior_auth_case_decided"),
         ("status = 'denied'", "ck_prior_auth_case_status"),
-        ("status = 'cancelled'", "case_agrees_with_its_items"),
+        ("status = 'cancelled'", "case_moves_forward"),
+        ("status = 'cancelled', revision = 2", "case_agrees_with_its_items"),
+        ("revision = 3", "case_moves_forward"),
     ],
 )
 async def test_a_case_keeps_to_its_states(

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from wiser_fhir.db.base import metadata
+from wiser_fhir.db.tables import metadata
 
 # Tables that could not move to a database distributed by organization, and why.
 NOT_BY_ORGANIZATION = {
@@ -20,48 +20,96 @@ NOT_BY_ORGANIZATION = {
     "access_token": "looked up by its hash before its organization is known",
     "cds_client": "looked up by its issuer before its organization is known",
     "cds_jwt": "counted before anything of the organization is touched",
-    "clinician": "reviews for all organizations",
-    "utn": "unique for ever over all organizations",
+    "person": "reviews for all organizations",
+    "person_token": "looked up by its hash, of somebody who reviews for all organizations",
     "audit_event": "one sequence over all organizations; some events have none",
+    "exemption_assessment": "one row for a quarter, over all organizations",
+    "exemption_tally": "of a provider, whoever sends for it",
+    "exemption": "of a provider, whoever sends for it",
+    "exemption_notice": "of a provider, whoever sends for it",
 }
 # Looked up to learn the organization, so not hidden by it.
-VISIBLE_TO_ALL = set(NOT_BY_ORGANIZATION) - {"utn", "audit_event"}
+VISIBLE_TO_ALL = set(NOT_BY_ORGANIZATION) - {"audit_event"}
 
 GRANTS = {
     "access_token": {"SELECT", "INSERT"},
     "alembic_version": {"SELECT"},
+    "attachment": {"SELECT", "INSERT"},
+    "attachment_delivery": {"SELECT", "INSERT"},
     "audit_event": {"INSERT"},
     "case_item": {"SELECT", "INSERT"},
     "card_feedback": {"SELECT", "INSERT"},
+    "case_event": {"SELECT", "INSERT"},
     "case_party": {"SELECT", "INSERT"},
     "cds_client": {"SELECT"},
     "cds_jwt": {"SELECT", "INSERT"},
+    "claim": {"SELECT", "INSERT"},
+    "claim_line": {"SELECT", "INSERT"},
     "client": {"SELECT"},
-    "clinician": {"SELECT"},
     "coverage_assertion": {"SELECT", "INSERT"},
     "deployment": {"SELECT"},
     "determination": {"SELECT", "INSERT"},
     "document": {"SELECT", "INSERT"},
+    "document_check": {"SELECT", "INSERT"},
+    "exemption": {"SELECT", "INSERT"},
+    "exemption_assessment": {"SELECT", "INSERT"},
+    "exemption_notice": {"SELECT", "INSERT"},
+    "exemption_tally": {"SELECT", "INSERT"},
     "hook_call": {"SELECT", "INSERT"},
     "hook_card": {"SELECT", "INSERT"},
+    "information_request": {"SELECT", "INSERT"},
+    "letter": {"SELECT", "INSERT"},
     "message": {"SELECT", "INSERT"},
-    "notification": {"SELECT", "INSERT"},
     "organization": {"SELECT"},
+    "peer_to_peer": {"SELECT", "INSERT"},
+    "person": {"SELECT"},
+    "person_token": {"SELECT", "INSERT"},
+    "prepayment_document": {"SELECT"},
+    "prepayment_review": {"SELECT", "INSERT"},
     "prior_auth_case": {"SELECT", "INSERT"},
     "questionnaire_error": {"SELECT", "INSERT"},
     "submission": {"SELECT", "INSERT"},
+    "subscription": {"SELECT", "INSERT"},
+    "subscription_event": {"SELECT", "INSERT"},
     "utn": {"SELECT", "INSERT"},
+    "utn_use": {"SELECT"},
 }
 UPDATABLE = {
     "access_token": {"revoked_at"},
-    "case_item": {"status", "revision", "note"},
+    "attachment": {
+        *("state", "claimed_until", "checked_at", "scanner", "finding", "content", "resource"),
+    },
+    "attachment_delivery": {"case_id", "matched_at", "lapsed_at"},
+    "case_item": {
+        *("status", "revision", "note", "code_system", "code", "role", "service_date"),
+        *("service_end", "quantity", "site_kind", "site_code"),
+    },
     "cds_jwt": {"uses"},
-    "notification": {"state", "attempts", "last_error", "ended_at"},
-    "utn": {"state", "ended_at"},
+    "exemption": {"last_day", "checked_on"},
+    "information_request": {"state", "answered_at", "due_at"},
+    "letter": {"state", "ended_at"},
+    "peer_to_peer": {"clinician_id", "scheduled_at", "state", "outcome", "closed_at"},
+    "person_token": {"revoked_at"},
+    "prepayment_review": {
+        *("state", "due_at", "documents_at", "decide_by", "recommendation", "rationale"),
+        *("reasons", "clinician_id", "ended_at", "reported_at"),
+    },
     "prior_auth_case": {
         *("status", "revision", "decide_by", "expedited", "rules", "assessment"),
         *("dismissal_reason", "dismissal_detail", "decided_at", "valid_from", "valid_until"),
-        "answer_message_id",
+        *("answer_message_id", "assigned_to", "assigned_at", "escalation", "expedite_confirmed"),
+        *("answer", "request_message_id", "trace_system", "trace_value", "service"),
+        *("expedite_requested", "state", "line", "received_at"),
+    },
+    "subscription": {
+        *("status", "content", "sealed", "host", "base_url", "heartbeat", "ends_at", "warnings"),
+        *("revision", "updated_at", "deleted_at", "last_number", "delivered_number", "attempts"),
+        *("failing_since", "last_error", "last_sent_at", "due_at", "lease", "leased_until"),
+    },
+    "subscription_event": {"attempts", "last_error", "delivered_at"},
+    "utn": {
+        *("state", "ended_at", "utn", "assigned_at", "delivered_at", "resent_at", "attempts"),
+        *("last_error", "tried_at"),
     },
 }
 
@@ -165,9 +213,21 @@ async def test_what_runs_with_other_rights_is_the_gate_only(db: AsyncConnection)
     )
     path = '{"search_path=pg_catalog, pg_temp"}'
     assert functions == [
+        ("gate.case_organization", "wiser_gate", path, True, False),
+        ("gate.claim_authorizations", "wiser_gate", path, True, False),
+        ("gate.claim_subscriptions", "wiser_gate", path, True, False),
+        ("gate.determination_is_an_outsiders", "wiser_gate", path, False, False),
+        ("gate.exemption_reviews", "wiser_gate", path, True, False),
+        ("gate.exemption_tallies", "wiser_gate", path, True, False),
+        ("gate.has_a_part", "wiser_gate", path, False, False),
         ("gate.inquire_by_others", "wiser_gate", path, True, False),
+        ("gate.match_claim_documents", "wiser_gate", path, True, False),
         ("gate.open_twin", "wiser_gate", path, True, False),
+        ("gate.prepayment_organization", "wiser_gate", path, True, False),
+        ("gate.prepayment_queue", "wiser_gate", path, True, False),
+        ("gate.review_queue", "wiser_gate", path, True, False),
         ("gate.standing_by_others", "wiser_gate", path, True, False),
+        ("gate.use_units", "wiser_gate", path, True, False),
     ]
 
 

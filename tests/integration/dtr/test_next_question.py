@@ -290,7 +290,10 @@ async def test_only_that_it_was_asked_is_kept(client: Client, rows: Rows) -> Non
     ]
     assert kept[0]["object_kind"] == "questionnaire"
     assert kept[0]["object_id"] == "cervical-fusion-adaptive-2026-01-15"
-    assert (kept[0]["patient"], kept[0]["detail"]) == (None, {})
+    assert (kept[0]["patient"], kept[0]["detail"]) == (None, {"line": "2.2", "ms": 0})
+    assert set(kept[2]["detail"]) == {
+        *("assertion", "questions", "auto", "override", "manual", "line", "ms")
+    }
     assert kept[0]["organization_id"] == client.organization_id
 
 

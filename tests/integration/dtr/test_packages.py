@@ -100,7 +100,14 @@ async def test_by_order(client: Client, line: Line, path: str, rows: Rows) -> No
         "questionnaire",
         f"epidural-steroid-injection-{V}",
     )
-    assert row["detail"] == {"form-1": f"epidural-steroid-injection-{V}"}
+    assert row["detail"] == {
+        "form-1": f"epidural-steroid-injection-{V}",
+        "by": None,
+        "assertion": None,
+        "populated": False,
+        "line": line,
+        "ms": 0,
+    }
     assert row["organization_id"] == client.organization_id
     assert row["client_id"] == client.client_id
     assert len(row["patient"]) == 32
@@ -317,6 +324,21 @@ async def test_a_trace_number_as_context(client: Client, line: Line, rows: Rows)
     [case] = await rows.cases()
     call = a_call(context=case["reference"], coverage=coverage)
     assert forms(await client.at(line).post(PACKAGE, call))
+
+
+async def test_the_trace_number_of_a_line_as_context(
+    client: Client, make_client: MakeClient, line: Line
+) -> None:
+    sent = request_bundle(line, trace=TRACE, answers=CARE_UNMET)
+    extensions = sent["entry"][0]["resource"]["item"][0]["extension"]
+    (number,) = [e for e in extensions if e["url"].endswith("/extension-itemTraceNumber")]
+    number["valueIdentifier"]["value"] = "LINE-TRACE-1"
+    assert (await client.at(line).submit(sent)).status_code == 200
+    call = a_call(context="LINE-TRACE-1", coverage=a_coverage(subscriberId=MEMBERS[0].mbi))
+    assert forms(await client.at(line).post(PACKAGE, call)) == [f"epidural-steroid-injection-{V}"]
+    outcome_of(await (await make_client(line)).post(PACKAGE, call), 422)
+    unknown = a_call(context="LINE-TRACE-2", coverage=a_coverage(subscriberId=MEMBERS[0].mbi))
+    outcome_of(await client.at(line).post(PACKAGE, unknown), 422)
 
 
 async def test_a_large_request_is_read_as_well(client: Client, line: Line) -> None:

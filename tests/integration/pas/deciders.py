@@ -16,7 +16,11 @@ def decide_with(app: FastAPI, monkeypatch: pytest.MonkeyPatch, **changes: Any) -
     for line in LINES:
         door: PasDoor = app.state.pas[line]
         decider = replace(door.service.decider, **changes)
-        changed = replace(door, service=replace(door.service, decider=decider))
+        changed = replace(
+            door,
+            service=replace(door.service, decider=decider),
+            updates=replace(door.updates, decider=decider),
+        )
         monkeypatch.setitem(app.state.pas, line, changed)
 
 

@@ -48,7 +48,7 @@ CARE_UNMET: Mapping[str, Any] = {**MET, "esi-conservative": "none"}
 
 _CASE_TABLES = (
     *("submission", "prior_auth_case", "case_item", "case_party", "determination"),
-    *("utn", "message", "document", "notification"),
+    *("utn", "message", "document", "letter"),
 )
 
 

@@ -48,7 +48,7 @@ async def test_a_change_to_an_earlier_request_is_no_new_one(
     bundle = request_bundle(answers=MET)
     UPDATES[attack](bundle)
     assert claim_response(await client.submit(bundle))["outcome"] == "error"
-    assert await rows.audit() == [("claim.update", "not-supported")]
+    assert await rows.audit() == [("claim.update", "update-of-unknown-request")]
     assert await _numbers(rows) == 0
 
 

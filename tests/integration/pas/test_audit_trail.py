@@ -16,7 +16,7 @@ from tests.integration.pas.door import (
     Rows,
     claim_response,
 )
-from tests.integration.pas.updates import update_bundle
+from tests.update_bundles import update_of
 
 Act = Callable[[Client], Awaitable[Any]]
 
@@ -112,9 +112,11 @@ async def test_a_foreign_case_asked_for_is_on_the_askers_trail(
 
 async def test_no_row_names_the_patient(client: Client, line: Line, rows: Rows) -> None:
     """A beneficiary is a keyed hash: not the number, and no hash that anybody could make of it."""
-    await client.at(line).submit(request_bundle(line, answers=MET))
+    first = request_bundle(line, answers=MET)
+    await client.at(line).submit(first)
     await client.at(line).inquire(inquiry_bundle(line, any_service=True))
-    await client.at(line).submit(update_bundle(line))
+    for seed in ("taken", "outdated"):
+        await client.at(line).submit(update_of(first, line, seed=seed, add=("64484",)))
     trail = await rows.all("select audit_event::text as whole, patient from audit_event")
     for row in trail:
         for secret in ("1EG4TE5MK73", "Testfeather", "Ada", "1948"):

@@ -1,10 +1,13 @@
 """Claim/$inquire and reading a ClaimResponse: how authorizations stand now."""
 
+from dataclasses import replace
 from datetime import date, timedelta
+from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import pytest
-from sqlalchemy import text
+from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.bundle_values import MEMBERS, Item
@@ -22,7 +25,14 @@ from tests.integration.pas.door import (
     found_by,
     reference_number,
 )
+from tests.integration.pas.reviewing import a_clinician, determine, review_of
+from tests.update_bundles import cancel_of, on, update_of
+from wiser_fhir.coverage.requested import CPT, Code
 from wiser_fhir.fhir import codes
+from wiser_fhir.priorauth.answer import GrantedDetail, ItemAnswer
+from wiser_fhir.priorauth.desk import Reviewing
+from wiser_fhir.priorauth.determination import Determination, Grant, ItemDetermination, Outcome
+from wiser_fhir.priorauth.numbers import time_ordered_uuid
 
 RENDERING = valid_npi("199999020")
 ORDERING = valid_npi("199999055")
@@ -142,10 +152,71 @@ async def test_a_review_action_filters(
         "affirmed": await _affirmed(client, line, seed="affirmed"),
         "pended": await _pended(client, line, seed="pended"),
     }
-    concept = {"coding": [{"system": codes.X12_ACTION, "code": action}]}
-    wanted = {"url": codes.REVIEW_ACTION_CODE, "valueCodeableConcept": concept}
-    answer = await client.at(line).inquire(_dated(line, extension=[wanted]))
-    assert _ids(found_by(answer)) == [sent[status]["id"]]
+    assert await _answered(client, line, action) == [sent[status]["id"]]
+
+
+async def _answered(client: Client, line: Line, action: str) -> list[str]:
+    """What an inquiry about lines that got this answer finds."""
+    return _ids(found_by(await client.at(line).inquire(_dated(line, extension=[_action(action)]))))
+
+
+def _action(code: str) -> Json:
+    concept = {"coding": [{"system": codes.X12_ACTION, "code": code}]}
+    return {"url": codes.REVIEW_ACTION_CODE, "valueCodeableConcept": concept}
+
+
+@pytest.mark.parametrize("action", ["A2", "CT", "made-up"])
+async def test_an_action_that_is_never_given_finds_nothing(
+    action: str, client: Client, line: Line
+) -> None:
+    await _affirmed(client, line, seed="affirmed")
+    await _pended(client, line, seed="pended")
+    assert await _answered(client, line, action) == []
+
+
+_DAY = date(2026, 12, 15)
+_ONE_DAY = Grant(first_day=_DAY, last_day=_DAY)
+
+
+@pytest.mark.parametrize(
+    ("grant", "detail"),
+    [
+        (Grant(code=Code(CPT, "64479")), GrantedDetail()),
+        (Grant(quantity=Decimal("0.5")), GrantedDetail()),
+        (_ONE_DAY, GrantedDetail()),
+        (Grant(), GrantedDetail(revenue_code="0360")),
+    ],
+)
+async def test_what_was_modified_is_found_apart_from_what_was_not(
+    grant: Grant,
+    detail: GrantedDetail,
+    client: Client,
+    line: Line,
+    app: FastAPI,
+    superuser_engine: AsyncEngine,
+) -> None:
+    as_asked = await _affirmed(client, line, seed="affirmed")
+    item = Item("64483", service_date=_DAY, service_end=date(2026, 12, 16))
+    modified = await _pended(client, line, seed="pended", codes=(item,))
+    by = Reviewing(await a_clinician(superuser_engine), time_ordered_uuid())
+    decided = ItemDetermination(
+        1,
+        Outcome.AFFIRMED,
+        rationale="Enough for what the record shows.",
+        grant=grant,
+        answer=ItemAnswer(detail=detail),
+    )
+    await review_of(app).determine(by, UUID(modified["id"]), 1, Determination((decided,)))
+    (now,) = [
+        each
+        for each in found_by(await client.at(line).inquire(_dated(line)))
+        if each["id"] == modified["id"]
+    ]
+    assert actions(now) == {1: "A6"}
+    assert await _answered(client, line, "A6") == [modified["id"]]
+    found = await _answered(client, line, "A1")
+    assert as_asked["id"] in found
+    assert (modified["id"] in found) is (detail != GrantedDetail())
 
 
 async def test_another_requester_of_the_same_organization_is_not_asked_about(
@@ -201,40 +272,127 @@ async def test_the_trace_number_of_an_inquiry_is_no_search_key(client: Client) -
     assert await _found(client, trace="of-the-inquiry") == [affirmed["id"]]
 
 
-async def test_the_present_state_is_told(
-    client: Client, line: Line, superuser_engine: AsyncEngine
-) -> None:
-    """Every item with its own present status, cancelled ones too."""
-    pended = await _pended(client, line, codes=("64483", "64484"))
-    async with superuser_engine.begin() as connection:
-        await connection.execute(
-            text("update case_item set status = 'cancelled' where sequence = 2")
-        )
+async def test_the_present_state_is_told(client: Client, line: Line) -> None:
+    """Every item with its own present status, changed and cancelled ones too."""
+    first = request_bundle(line, answers=CARE_UNMET, codes=("64483", "64484"))
+    pended = claim_response(await client.at(line).submit(first))
+    await client.at(line).submit(update_of(first, line, change={1: on("2026-12-18")}, cancel=(2,)))
     (now,) = found_by(await client.at(line).inquire(inquiry_bundle(line, any_service=True)))
     assert actions(pended) == {1: "A4", 2: "A4"}
     assert actions(now) == {1: "A4", 2: "C"}
+    assert _told(now["item"][0], codes.ITEM_REQUESTED_SERVICE_DATE)["valueDateTime"] == "2026-12-18"
+
+
+async def test_a_request_cancelled_as_a_whole_is_found(client: Client, line: Line) -> None:
+    first = request_bundle(line, answers=MET, codes=("64483", "64484"))
+    affirmed = claim_response(await client.at(line).submit(first))
+    await client.at(line).submit(cancel_of(first, line))
+    (now,) = found_by(
+        await client.at(line).inquire(inquiry_bundle(line, utn=affirmed["preAuthRef"]))
+    )
+    assert actions(now) == {1: "C", 2: "C"}
+    assert now["disposition"] == "Cancelled by the submitter."
+    assert now["request"]["identifier"] != affirmed["request"]["identifier"]
+
+
+def _told(item: Json, url: str) -> Json:
+    found: Json
+    (found,) = [extension for extension in item["extension"] if extension["url"] == url]
+    return found
 
 
 async def test_a_superseded_number_finds_the_present_authorization(
-    client: Client, line: Line, superuser_engine: AsyncEngine
+    client: Client, line: Line
 ) -> None:
-    affirmed = await _affirmed(client, line)
-    async with superuser_engine.begin() as connection:
-        await connection.execute(text("set local session_replication_role = replica"))
-        await connection.execute(
-            text("update utn set state = 'superseded', ended_at = now() where state = 'assigned'")
-        )
-        await connection.execute(
-            text(
-                "insert into utn select 'ZZB77777777777', organization_id, case_id, 2, source,"
-                " 'assigned', assigned_at, valid_from, valid_until, null from utn"
-            )
-        )
-        await connection.execute(text("update prior_auth_case set revision = 2"))
-    old = inquiry_bundle(line, utn=affirmed["preAuthRef"])
-    (now,) = found_by(await client.at(line).inquire(old))
-    assert now["id"] == affirmed["id"]
-    assert now["preAuthRef"] == "ZZB77777777777"
+    """Each of a chain of three, and the last answer says which number was before it."""
+    first = request_bundle(line, answers=MET)
+    second = update_of(first, line, seed="second", change={1: on("2026-12-18")})
+    third = update_of(second, line, seed="third", change={1: on("2026-12-19")})
+    answers = [
+        claim_response(await client.at(line).submit(each)) for each in (first, second, third)
+    ]
+    numbers = [answer["preAuthRef"] for answer in answers]
+    assert len(set(numbers)) == 3
+    for number in numbers:
+        (now,) = found_by(await client.at(line).inquire(inquiry_bundle(line, utn=number)))
+        assert now["id"] == answers[0]["id"]
+        assert now["preAuthRef"] == numbers[2]
+        assert _told(now["item"][0], codes.AUTHORIZATION_NUMBER)["valueString"] == numbers[1]
+        assert now["request"] == answers[2]["request"]
+
+
+async def test_the_number_of_a_resubmitted_request_finds_what_followed_it(
+    client: Client, line: Line, app: FastAPI, superuser_engine: AsyncEngine, clock: FixedClock
+) -> None:
+    """The latest first; its own number finds it alone."""
+    pended = await _pended(client, line)
+    case = await determine(app, await a_clinician(superuser_engine), pended["id"], not_affirmed=[1])
+    clock.now += timedelta(minutes=5)
+    again = await _affirmed(client, line, seed="again", previous_utn=case.utn)
+    clock.now += timedelta(minutes=5)
+    assert await _found(client, line, utn=case.utn) == [again["id"], pended["id"]]
+    assert await _found(client, line, reference=case.reference) == [again["id"], pended["id"]]
+    (now, before) = found_by(await client.at(line).inquire(inquiry_bundle(line, utn=case.utn)))
+    assert _told(now["item"][0], codes.AUTHORIZATION_NUMBER)["valueString"] == case.utn
+    assert actions(before) == {1: "A3"}
+
+
+async def test_a_range_of_codes_filters(client: Client) -> None:
+    affirmed = await _affirmed(client)
+    for first, last, found in (
+        ("64480", "64490", [affirmed["id"]]),
+        ("64483", "64484", [affirmed["id"]]),
+        ("64400", "64482", []),
+        ("6448", "6449", []),
+    ):
+        bundle = inquiry_bundle("2.2", codes=(first,))
+        bundle["entry"][0]["resource"]["item"][0]["extension"] = [_until(last)]
+        assert _ids(found_by(await client.inquire(bundle))) == found
+
+
+def _until(code: str) -> Json:
+    last = {"coding": [{"system": CPT, "code": code}]}
+    return {"url": codes.PRODUCT_OR_SERVICE_CODE_END, "valueCodeableConcept": last}
+
+
+@pytest.fixture
+def finds_two(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two cases are the most that an inquiry is answered with."""
+    for line, door in list(app.state.pas.items()):
+        few = replace(door, service=replace(door.service, most_found=2))
+        monkeypatch.setitem(app.state.pas, line, few)
+
+
+@pytest.mark.parametrize(("sent", "told"), [(2, False), (3, True)])
+async def test_that_there_are_more_is_told(
+    sent: int, told: bool, client: Client, line: Line, finds_two: None
+) -> None:
+    for number in range(sent):
+        await _affirmed(client, line, seed=f"{number}")
+    answer = await client.at(line).inquire(inquiry_bundle(line, any_service=True))
+    assert len(found_by(answer)) == 2
+    warnings = _outcomes(answer.json())
+    assert [issue["severity"] for issue in warnings] == (["warning"] if told else [])
+    assert all("narrow the inquiry" in issue["details"]["text"] for issue in warnings)
+
+
+def _outcomes(body: Json) -> list[Json]:
+    """The issues of every OperationOutcome in an answer."""
+    parameters = body.get("parameter", [{"resource": body}])
+    entries = (e["resource"] for p in parameters for e in p["resource"]["entry"])
+    return [i for r in entries if r["resourceType"] == "OperationOutcome" for i in r["issue"]]
+
+
+async def test_of_others_cases_the_most_counts_too(
+    make_client: MakeClient, finds_two: None
+) -> None:
+    sender = await make_client()
+    for number in range(3):
+        await _affirmed(sender, seed=f"{number}")
+    clinic = await make_client(npis=(RENDERING,))
+    answer = await clinic.inquire(inquiry_bundle(requestor_npi=RENDERING))
+    assert len(found_by(answer)) == 2
+    assert len(_outcomes(answer.json())) == 1
 
 
 async def test_any_number_of_checks_is_answered(client: Client) -> None:
@@ -277,6 +435,29 @@ async def test_who_renders_a_service_may_ask_about_it(
     clinic = await make_client(npis=(RENDERING,))
     assert await _found(clinic, line, requestor_npi=RENDERING, any_service=True) == [affirmed["id"]]
     assert ("gate.inquire-by-others", "found") in await rows.audit()
+
+
+@pytest.mark.parametrize(
+    ("action", "found"), [("A1", True), ("A6", True), ("A3", False), ("A2", False), ("CT", False)]
+)
+async def test_a_review_action_filters_anothers_by_its_status(
+    action: str, found: bool, make_client: MakeClient, line: Line
+) -> None:
+    affirmed = await _affirmed(await make_client(), line)
+    clinic = await make_client(npis=(RENDERING,))
+    bundle = inquiry_bundle(line, requestor_npi=RENDERING, any_service=True)
+    bundle["entry"][0]["resource"]["item"][0]["extension"] = [_action(action)]
+    answer = await clinic.at(line).inquire(bundle)
+    assert _ids(found_by(answer)) == ([affirmed["id"]] if found else [])
+
+
+async def test_a_range_of_codes_filters_nothing_of_anothers(make_client: MakeClient) -> None:
+    affirmed = await _affirmed(await make_client())
+    clinic = await make_client(npis=(RENDERING,))
+    bundle = inquiry_bundle("2.2", requestor_npi=RENDERING, codes=("64400",))
+    assert found_by(await clinic.inquire(bundle)) == []
+    bundle["entry"][0]["resource"]["item"][0]["extension"] = [_until("64410")]
+    assert _ids(found_by(await clinic.inquire(bundle))) == [affirmed["id"]]
 
 
 async def test_so_may_who_ordered_it(make_client: MakeClient) -> None:

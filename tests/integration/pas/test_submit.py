@@ -1,6 +1,7 @@
 """Claim/$submit: a Bundle goes in, a ClaimResponse comes out, the case stands in Postgres."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from fastapi import FastAPI
 
 from tests.bundle_values import MEMBERS, USUAL, Form, Member
-from tests.bundles import Json, Line, request_bundle
+from tests.bundles import Json, Line, inquiry_bundle, request_bundle
 from tests.integration.pas.deciders import decide_with, serve_only
 from tests.integration.pas.dismissals import DISMISSALS, EACH
 from tests.integration.pas.door import (
@@ -24,9 +25,9 @@ from tests.integration.pas.door import (
     Rows,
     actions,
     claim_response,
+    found_by,
     reference_number,
 )
-from tests.integration.pas.updates import update_bundle
 from tests.unit.coverage.made_up import make_folder
 from wiser_fhir.coverage.catalogue import Catalogue
 from wiser_fhir.fhir import codes
@@ -81,7 +82,7 @@ async def test_all_of_a_case_is_stored_at_once(client: Client, line: Line, rows:
         "utn": 1,
         "message": 2,
         "document": 1,
-        "notification": 1,
+        "letter": 1,
     }
     organizations = await rows.all(
         "select organization_id from prior_auth_case union select organization_id from utn"
@@ -204,31 +205,6 @@ async def test_a_byte_order_mark_harms_nobody(client: Client, rows: Rows) -> Non
     assert again.json() == response
 
 
-async def test_an_update_is_refused_and_says_what_to_do(
-    client: Client, line: Line, rows: Rows
-) -> None:
-    response = claim_response(await client.at(line).submit(update_bundle(line)))
-    _refused(response)
-    assert set((await rows.counts()).values()) == {0}
-    assert await rows.audit() == [("claim.update", "not-supported")]
-
-
-async def test_so_is_a_cancellation_by_its_profile_alone(client: Client) -> None:
-    """Line 2.0 knows updates that name no earlier Claim."""
-    bundle = update_bundle("2.0")
-    del bundle["entry"][0]["resource"]["related"]
-    _refused(claim_response(await client.at("2.0").submit(bundle)))
-
-
-def _refused(response: Json) -> None:
-    assert response["outcome"] == "error"
-    assert "item" not in response
-    (error,) = response["error"]
-    reject = RejectReasons.load().reasons["update-not-supported"]
-    assert error["code"]["coding"][0]["code"] == reject.code
-    assert "new request" in response["disposition"]
-
-
 async def test_a_service_is_added_by_adding_a_folder(
     app: FastAPI, client: Client, line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -255,6 +231,30 @@ async def test_a_service_is_added_by_adding_a_folder(
     decide_with(app, monkeypatch, catalogue=Catalogue.load(make_folder(tmp_path)))
     assert actions(await sent(MEMBERS[1])) == {1: "A1", 2: "A1"}
     assert actions(await sent(MEMBERS[2], agreed=False)) == {1: "A4", 2: "A4"}
+
+
+@pytest.mark.parametrize("switch", [{"auto_affirm": False}, {"require_reviewed": True}])
+async def test_how_the_payer_works_is_not_told(
+    app: FastAPI,
+    client: Client,
+    line: Line,
+    rows: Rows,
+    monkeypatch: pytest.MonkeyPatch,
+    switch: dict[str, bool],
+) -> None:
+    """Those who review see it."""
+    policy = app.state.pas["2.2"].service.decider.policy
+    decide_with(app, monkeypatch, policy=replace(policy, **switch))
+    sender = client.at(line)
+    response = claim_response(await sender.submit(request_bundle(line, answers=MET)))
+    assert actions(response) == {1: "A4"}
+    assert "processNote" not in response
+    inquiry = inquiry_bundle(line, reference=reference_number(response))
+    (found,) = found_by(await sender.inquire(inquiry))
+    assert "processNote" not in found
+    (case,) = await rows.cases()
+    kept = [each for each in case["assessment"]["findings"] if each["status"] != "met"]
+    assert [each["internal"] for each in kept] == [True]
 
 
 async def test_a_day_counts_by_eastern_time(

@@ -27,9 +27,9 @@ from tests.cases import (
     an_mbi,
 )
 from tests.database import MakeCase, MakeOrganization
-from wiser_fhir.db.base import metadata
 from wiser_fhir.db.embedded import Urls
 from wiser_fhir.db.engine import create_engine, transaction
+from wiser_fhir.db.tables import metadata
 from wiser_fhir.errors import NotFound, Unavailable
 from wiser_fhir.priorauth import repository
 from wiser_fhir.priorauth.inquiry import Inquiry, ItemExample
@@ -132,7 +132,7 @@ async def test_every_table_of_a_case_gets_its_rows(
         **dict.fromkeys(("prior_auth_case", "submission", "utn", "document"), 1),
         **dict.fromkeys(("case_item", "determination", "message"), 2),
         "case_party": 3,
-        "notification": 1,
+        "letter": 1,
         "audit_event": 2,
     }
     assert await audit(superuser_engine) == [
@@ -580,9 +580,10 @@ async def test_a_superseded_number_finds_the_present_state(
             " outcome, decided_at, decided_by, input_sha256 from determination where case_id = :id",
             "update case_item set revision = 2 where case_id = :id",
             "update prior_auth_case set revision = 2 where id = :id",
-            "insert into utn (utn, organization_id, case_id, revision, source, state, assigned_at,"
-            " valid_from, valid_until) select :new, organization_id, case_id, 2, source,"
-            " 'assigned', assigned_at, valid_from, valid_until from utn where utn = :old",
+            "insert into utn (utn, organization_id, case_id, revision, source, state,"
+            " requested_at, assigned_at, valid_from, valid_until) select :new, organization_id,"
+            " case_id, 2, source, 'assigned', requested_at, assigned_at, valid_from, valid_until"
+            " from utn where utn = :old",
         ):
             values = {"old": case.utn, "new": new, "id": case.id}
             used = {name: value for name, value in values.items() if f":{name}" in statement}
@@ -590,7 +591,9 @@ async def test_a_superseded_number_finds_the_present_state(
     assert case.utn is not None
     inquiry = asked(submission, utns=(case.utn,))
     found = await inquire(app_engine, case.organization_id, inquiry)
-    assert found == [replace(case, utn=new)]
+    items = tuple(replace(item, former_utn=case.utn) for item in case.items)
+    after = replace(case, utn=new, revision=2, superseded_utn=case.utn, items=items)
+    assert found == [after]
 
 
 # Others, by the gate

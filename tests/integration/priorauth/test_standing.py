@@ -165,7 +165,7 @@ async def test_a_cancelled_case_is_nothing(
     async with transaction(app_engine, mine) as connection:
         for change in (
             "update case_item set status = 'cancelled' where case_id = :id",
-            "update prior_auth_case set status = 'cancelled', decide_by = null where id = :id",
+            "update prior_auth_case set status = 'cancelled', revision = 2 where id = :id",
         ):
             await connection.execute(text(change), {"id": case.id})
     assert await ask(mine, mbi) == ()
@@ -176,16 +176,18 @@ async def test_a_number_that_ended_is_not_named(
     ask: Ask,
     make_case: MakeCase,
     make_organization: MakeOrganization,
-    app_engine: AsyncEngine,
+    superuser_engine: AsyncEngine,
     state: str,
 ) -> None:
     mine, mbi = await make_organization(), an_mbi()
     case = await make_case(CaseStatus.AFFIRMED, submission=about(mine, mbi))
-    async with transaction(app_engine, mine) as connection:
-        await connection.execute(
-            text("update utn set state = :state, ended_at = now() where case_id = :id"),
-            {"state": state, "id": case.id},
-        )
+    ended = (
+        "update utn set state = :state, ended_at = valid_until + interval '2 days'"
+        " where case_id = :id"
+    )
+    async with superuser_engine.begin() as connection:
+        await connection.execute(text("set local session_replication_role = replica"))
+        await connection.execute(text(ended), {"state": state, "id": case.id})
     [found] = await ask(mine, mbi)
     assert found.utn is None
     assert not found.is_live(RECEIVED.date())

@@ -19,11 +19,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from typer.testing import CliRunner, Result
 
 from tests.hand_made_jwt import EcPair, ec_pair, header_for, jwt
-from wiser_fhir.app import ehr_key
 from wiser_fhir.auth.cds_jwt import CdsAuthenticator
 from wiser_fhir.cli import cli
 from wiser_fhir.clock import utc_now
 from wiser_fhir.db.embedded import Urls
+from wiser_fhir.deployment import ehr_key
 from wiser_fhir.errors import NotFound, Unauthenticated
 from wiser_fhir.sandbox import ehr
 from wiser_fhir.settings import Settings
@@ -34,7 +34,7 @@ NEAR = "http://127.0.0.1:4567"
 
 Run = Callable[..., Result]
 _PROCESS = (
-    "from pathlib import Path; from wiser_fhir.app import ehr_key;"
+    "from pathlib import Path; from wiser_fhir.deployment import ehr_key;"
     "from wiser_fhir.settings import Settings; import sys;"
     "s = Settings.model_validate({'mode': 'sandbox', 'data_dir': Path(sys.argv[1])});"
     "sys.stdin.read(); sys.stdout.buffer.write(ehr_key(s))"

@@ -32,7 +32,7 @@ async def test_seeding_again_changes_nothing(
             await tenant.seed(db)
     assert await count(superuser_engine, "organization") == len(tenant.organizations)
     assert await count(superuser_engine, "client") == len(tenant.clients)
-    assert await count(superuser_engine, "clinician") == len(tenant.clinicians)
+    assert await count(superuser_engine, "person") == len(tenant.people)
 
 
 async def test_what_calls_hooks_is_registered_with_the_public_half_of_its_key(
@@ -108,6 +108,22 @@ def test_the_tenants_numbers_have_the_right_shape() -> None:
     numbers = [npi for each in tenant.organizations for npi in each.npis]
     assert all(is_npi(npi) for npi in numbers)
     assert all(is_npi(record.npi) for record in tenant.registry.providers)
+    assert all(is_npi(person.npi) for person in tenant.people if person.npi is not None)
+
+
+def test_a_clinician_without_a_licence_is_no_person_of_the_tenant() -> None:
+    tenant = Tenant.load().model_dump()
+    del tenant["people"][0]["licence_number"]
+    with pytest.raises(ValidationError, match="Rhoda Reviewer: a clinician has a licence"):
+        Tenant.model_validate(tenant)
+
+
+def test_every_role_is_played_and_one_clinician_belongs_to_a_provider() -> None:
+    people = Tenant.load().people
+    assert {role for person in people for role in person.roles} == {
+        *("clinician", "coordinator", "auditor")
+    }
+    assert [person.name for person in people if person.organizations] == ["Spencer Spine"]
 
 
 def test_the_sandbox_knows_everybody_and_some_better() -> None:

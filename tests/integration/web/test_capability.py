@@ -6,10 +6,11 @@ import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient
 
-from wiser_fhir.app import PATHS
 from wiser_fhir.auth.scopes import grants
+from wiser_fhir.deployment import PATHS
 from wiser_fhir.dtr.reading import SEARCHED
 from wiser_fhir.fhir.codes import Line
+from wiser_fhir.pas.subscription_query import SEARCHED as OF_SUBSCRIPTIONS
 
 _INTERACTIONS = {
     "create": {("POST", "")},
@@ -19,7 +20,9 @@ _INTERACTIONS = {
     "search-type": {("GET", ""), ("POST", "/_search")},
 }
 # Every operation is posted to; what may also be asked otherwise, at its type and at the base.
-_ALSO_AT_TYPE = {"expand": {("GET", ""), ("GET", "/{}"), ("POST", "/{}")}}
+_EITHER_WAY = {("GET", ""), ("GET", "/{}"), ("POST", "/{}")}
+_ALSO_AT_TYPE = {"expand": _EITHER_WAY, "status": _EITHER_WAY}
+_OF_ONE = {"events": {("GET", "/{}"), ("POST", "/{}")}}
 _ALSO_AT_BASE = {"expand": {("GET", "")}}
 _SEARCH_PARAMETERS = {
     "_id": "token",
@@ -29,6 +32,7 @@ _SEARCH_PARAMETERS = {
     "url": "uri",
     "version": "token",
 }
+_SEARCHED_OTHERWISE = {"Subscription": {"_id": "token", "status": "token", "url": "uri"}}
 
 
 def declared(statement: dict[str, Any]) -> set[tuple[str, str]]:
@@ -46,7 +50,8 @@ def declared(statement: dict[str, Any]) -> set[tuple[str, str]]:
                 found.add((method, base + rest_of_path))
         for operation in resource.get("operation", []):
             name = operation["name"]
-            for method, place in {("POST", "")} | _ALSO_AT_TYPE.get(name, set()):
+            at_type = {("POST", "")} | _ALSO_AT_TYPE.get(name, set())
+            for method, place in _OF_ONE.get(name, at_type):
                 found.add((method, f"{base}{place}/${name}"))
     return found
 
@@ -81,7 +86,7 @@ async def test_the_guide_s_payer_service_is_instantiated_at_its_version(
     assert named in statement["implementationGuide"]
     expected = {"questionnaire-package", "next-question", "expand", "log-questionnaire-errors"}
     [rest] = statement["rest"]
-    assert {each["name"] for each in rest["operation"]} == expected
+    assert {each["name"] for each in rest["operation"]} == expected | {"submit-attachment"}
     own = [each["definition"] for each in rest["operation"] if each["definition"].startswith(dtr)]
     assert all(each.endswith(f"|{guide}") for each in own)
 
@@ -95,12 +100,13 @@ async def test_every_search_parameter_that_is_declared_is_known_and_the_other_wa
     for resource in rest["resource"]:
         parameters = {each["name"]: each["type"] for each in resource.get("searchParam", [])}
         if parameters:
-            assert parameters == _SEARCH_PARAMETERS
+            assert parameters == _SEARCHED_OTHERWISE.get(resource["type"], _SEARCH_PARAMETERS)
         for name in parameters:
             url = f"{PATHS[line]}/{resource['type']}?{name}=nothing"
             answer = await http.get(url, headers={"Prefer": "handling=strict"})
             assert (answer.status_code, answer.json()["total"]) == (200, 0)
     assert {*SEARCHED} == _SEARCH_PARAMETERS.keys()
+    assert {*OF_SUBSCRIPTIONS} == _SEARCHED_OTHERWISE["Subscription"].keys()
 
 
 async def test_every_scope_in_the_table_can_be_granted(anonymous: AsyncClient) -> None:

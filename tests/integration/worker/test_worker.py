@@ -1,4 +1,7 @@
-from datetime import UTC, datetime, time, timedelta
+"""The jobs of a deployment: which there are, and the clean-up that only the owner may do."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -6,56 +9,55 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.database import MakeCase
-from wiser_fhir.clock import EASTERN
-from wiser_fhir.priorauth.models import PriorAuthorization
-from wiser_fhir.worker import Worker
+from wiser_fhir.db.embedded import Urls
+from wiser_fhir.deployment import Database
+from wiser_fhir.settings import Settings
+from wiser_fhir.work import Purge, work_of
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
-
-def worker(engine: AsyncEngine, owner: AsyncEngine | None, now: datetime) -> Worker:
-    return Worker(engine, owner, lambda: now)
-
-
-def end_of_last_day(case: PriorAuthorization) -> datetime:
-    assert case.valid_until is not None
-    return datetime.combine(case.valid_until + timedelta(days=1), time(), EASTERN)
+OF_CASES = {
+    *("assess-exemptions", "assign-utns", "clear-attachments", "escalate", "expire-utns"),
+    *("check-documents", "match-claim-documents", "notify", "prepayment"),
+}
 
 
-async def states(engine: AsyncEngine) -> dict[str, int]:
-    async with engine.connect() as db:
-        rows = await db.execute(text("select state, count(*) as number from utn group by state"))
-        return {str(row.state): int(row.number) for row in rows}
+def purge(owner: AsyncEngine, now: datetime) -> Purge:
+    return Purge(owner, lambda: now)
 
 
-async def test_a_utn_ends_after_its_last_day_and_not_on_it(
-    app_engine: AsyncEngine, superuser_engine: AsyncEngine, make_case: MakeCase
+@pytest.mark.parametrize(
+    ("owner", "mode", "more"),
+    [
+        (True, "sandbox", {"purge-tokens", "scripted-answers"}),
+        (False, "production", set()),
+    ],
+)
+async def test_a_deployment_has_these_jobs(
+    database: Urls, tmp_path: Path, owner: bool, mode: str, more: set[str]
 ) -> None:
-    end = end_of_last_day(await make_case())
-    assert await worker(app_engine, None, end - timedelta(seconds=1)).expire_utns() == 0
-    assert await states(superuser_engine) == {"assigned": 1}
-    assert await worker(app_engine, None, end).expire_utns() == 1
-    assert await states(superuser_engine) == {"expired": 1}
-    assert await worker(app_engine, None, end).expire_utns() == 0
+    settings = Settings.from_env(
+        {
+            "WISER_MODE": mode,
+            "WISER_DATA_DIR": str(tmp_path),
+            "WISER_PUBLIC_URL": "https://payer.example",
+        }
+    )
+    reached = Database(database.app, database.owner if owner else None)
+    async with work_of(settings, reached, lambda: LONG_AGO) as jobs:
+        assert {job.name for job in jobs} == OF_CASES | more
 
 
-async def test_every_organization_gets_its_turn_and_its_row_in_the_trail(
-    app_engine: AsyncEngine, superuser_engine: AsyncEngine, make_case: MakeCase
+async def test_jobs_that_find_nothing_do_nothing(
+    database: Urls, tmp_path: Path, clean_database: None
 ) -> None:
-    cases = [await make_case(), await make_case()]
-    late = max(end_of_last_day(case) for case in cases)
-    assert await worker(app_engine, None, late).expire_utns() == 2
-    async with superuser_engine.connect() as db:
-        rows = "select organization_id from audit_event where action = 'utn.expire'"
-        recorded = set((await db.execute(text(rows))).scalars())
-    assert recorded == {case.organization_id for case in cases}
+    settings = Settings.from_env({"WISER_MODE": "sandbox", "WISER_DATA_DIR": str(tmp_path)})
+    async with work_of(settings, Database(database.app, None), lambda: LONG_AGO) as jobs:
+        assert {await job.work() for job in jobs} == {0}
 
 
 async def test_ended_tokens_are_forgotten_after_a_day(
-    app_engine: AsyncEngine,
-    owner_engine: AsyncEngine,
-    superuser_engine: AsyncEngine,
-    make_case: MakeCase,
+    owner_engine: AsyncEngine, superuser_engine: AsyncEngine, make_case: MakeCase
 ) -> None:
     case = await make_case()
     async with superuser_engine.begin() as db:
@@ -76,18 +78,14 @@ async def test_ended_tokens_are_forgotten_after_a_day(
                 "e": LONG_AGO + timedelta(hours=1),
             },
         )
-    early = LONG_AGO + timedelta(hours=24)
-    assert await worker(app_engine, owner_engine, early).purge_tokens() == 0
+    assert await purge(owner_engine, LONG_AGO + timedelta(hours=24))() == 0
     late = LONG_AGO + timedelta(hours=26)
-    assert await worker(app_engine, None, late).purge_tokens() == 0
-    assert await worker(app_engine, owner_engine, late).purge_tokens() == 1
+    assert await purge(owner_engine, late)() == 1
+    assert await purge(owner_engine, late)() == 0
 
 
 async def test_ended_hook_jwts_are_forgotten_after_an_hour(
-    app_engine: AsyncEngine,
-    owner_engine: AsyncEngine,
-    superuser_engine: AsyncEngine,
-    clean_database: None,
+    owner_engine: AsyncEngine, superuser_engine: AsyncEngine, clean_database: None
 ) -> None:
     async with superuser_engine.begin() as db:
         await db.execute(
@@ -95,29 +93,5 @@ async def test_ended_hook_jwts_are_forgotten_after_an_hour(
             {"end": LONG_AGO},
         )
     early = LONG_AGO + timedelta(hours=1)
-    assert await worker(app_engine, owner_engine, early).purge_tokens() == 0
-    late = early + timedelta(seconds=1)
-    assert await worker(app_engine, None, late).purge_tokens() == 0
-    assert await worker(app_engine, owner_engine, late).purge_tokens() == 1
-
-
-async def test_a_job_that_fails_keeps_none_from_its_turn(
-    app_engine: AsyncEngine,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    ran = []
-
-    async def broken(self: Worker) -> int:
-        raise RuntimeError("Ada Canary")
-
-    async def works(self: Worker) -> int:
-        ran.append("purge")
-        return 0
-
-    monkeypatch.setattr(Worker, "expire_utns", broken)
-    monkeypatch.setattr(Worker, "purge_tokens", works)
-    await worker(app_engine, None, LONG_AGO).once()
-    assert ran == ["purge"]
-    assert "job failed" in caplog.text
-    assert "Canary" not in caplog.text
+    assert await purge(owner_engine, early)() == 0
+    assert await purge(owner_engine, early + timedelta(seconds=1))() == 1

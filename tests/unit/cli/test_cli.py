@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 from wiser_fhir.cli import cli, main
 
 CDS_CLIENT = ("cds-client", "--client", "an-ehr", "--iss", "https://ehr.example")
+DAYS = ("--from", "2026-07-01", "--to", "2026-07-31")
 NEAR = {"WISER_SANDBOX_HOSTS": "http://x.example"}  # which production does not heed
 
 
@@ -38,6 +39,13 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         (["cds-client", "--client", "x", "--jwks-url", "https://x.example"], {}, "issuer"),
         (["cds-client", "--client", "x", "--revoke"], {}, "WISER_DATABASE_OWNER_URL"),
         (["form-errors"], {}, "WISER_DATABASE_OWNER_URL"),
+        (["exemption", "list", "--on", "2026-07-01"], {}, "WISER_DATABASE_OWNER_URL"),
+        (["metrics", "pas", *DAYS], {}, "WISER_DATABASE_OWNER_URL"),
+        (["metrics", "summary", *DAYS], {}, "WISER_DATABASE_OWNER_URL"),
+        (["person", "list"], {}, "WISER_DATABASE_OWNER_URL"),
+        (["person", "add", "X", "--role", "auditor"], {}, "WISER_DATABASE_OWNER_URL"),
+        (["person", "add", "X", "--role", "clinician"], {}, "has a licence"),
+        (["token", "--person", "X"], {}, "WISER_MODE"),
         (["sandbox", "reset"], {}, "WISER_MODE"),
         (["igs", "compile"], {}, "WISER_FHIR_PACKAGES"),
         (["igs", "verify"], {"WISER_FHIR_PACKAGES": "/no/such"}, "WISER_FHIR_PACKAGES"),
@@ -67,6 +75,18 @@ def test_what_hinders_a_start_is_one_line(
         "token",
         "cds-token",
         "cds-client",
+        "person",
+        "person add",
+        "person list",
+        "exemption",
+        "exemption list",
+        "exemption notices",
+        "exemption revoke",
+        "metrics",
+        "metrics pas",
+        "metrics crd",
+        "metrics dtr",
+        "metrics summary",
         "sandbox",
         "sandbox reset",
         "igs",

@@ -12,9 +12,11 @@ from tests.bundles import Json, Line, inquiry_bundle, request_bundle
 from tests.unit.pas.reading import claim, of_kind
 from wiser_fhir.coverage.requested import CPT, Code
 from wiser_fhir.fhir import codes
-from wiser_fhir.pas.claim_response import Renderer, echoed
+from wiser_fhir.pas.claim_response import Renderer
+from wiser_fhir.pas.echo import echoed
 from wiser_fhir.pas.reject_reasons import RejectReasons
 from wiser_fhir.pas.request import RequestBundle
+from wiser_fhir.priorauth.changes import Refused, UpdateRefusal
 from wiser_fhir.priorauth.models import (
     Assessment,
     CaseItem,
@@ -227,6 +229,37 @@ def test_pended(line: Line) -> None:
     }
 
 
+@pytest.mark.parametrize("line", LINES)
+def test_what_keeps_the_payer_from_affirming_is_not_told(line: Line) -> None:
+    off = Finding("auto-affirm", FindingStatus.NEEDS_JUDGEMENT, "Switched off.", internal=True)
+    case = replace(PENDED, assessment=Assessment(Recommendation.REVIEW, (off,)))
+    response, _ = _rendered(line, case)
+    assert "processNote" not in response
+    assert "noteNumber" not in response["item"][0]
+
+
+STANDING = "The tracking number ZZB00000000001 stays valid until 2027-03-20, while this is decided."
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_a_number_that_stands_through_a_review_is_told(line: Line) -> None:
+    again = replace(PENDED, superseded_utn=UTN, superseded_until=date(2027, 3, 20))
+    response, _ = _rendered(line, replace(again, assessment=None))
+    assert response["processNote"] == [_note(1, STANDING)]
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        replace(PENDED, assessment=None, superseded_utn=UTN),
+        replace(AFFIRMED, superseded_utn=UTN, superseded_until=date(2027, 3, 20)),
+    ],
+    ids=["no longer valid", "decided"],
+)
+def test_one_that_does_not_stand_is_not(case: PriorAuthorization) -> None:
+    assert "processNote" not in _rendered("2.2", case)[0]
+
+
 def _note(number: int, text: str) -> Json:
     return {"number": number, "type": "display", "text": text}
 
@@ -399,11 +432,44 @@ def test_the_bundle_of_an_answer(line: Line) -> None:
     assert bundle["meta"]["profile"] == [PAS + "profile-pas-response-bundle"]
     assert bundle["type"] == "collection"
     assert bundle["timestamp"] == AT_DECISION
-    assert bundle["identifier"]["value"] == bundle["id"]
     first = bundle["entry"][0]
     assert first["fullUrl"] == f"{BASES[line]}/ClaimResponse/{CASE}"
     assert first["resource"] == _rendered(line, AFFIRMED)[0]
     assert all(set(entry) == {"fullUrl", "resource"} for entry in bundle["entry"])
+
+
+SENT = {"system": "https://ehr.sandbox.example/transaction", "value": "the sender's own"}
+
+
+def _sent_as(line: Line = "2.2") -> RequestBundle:
+    bundle = request_bundle(line)
+    return RequestBundle.of(bundle | {"identifier": dict(SENT)})
+
+
+def test_line_2_2_answers_under_the_senders_number_of_the_transaction() -> None:
+    """Source: PAS 2.2.1, profile-pas-response-bundle (submitted transaction identifier)."""
+    answers = [_renderer("2.2").submit_response(case, _sent_as()) for case in (AFFIRMED, PENDED)]
+    assert [answer["identifier"] for answer in answers] == [SENT, SENT]
+    assert answers[0]["id"] != answers[1]["id"]
+
+
+def test_so_does_a_refusal_of_an_update() -> None:
+    refused = Refused(UpdateRefusal.OUTDATED, "Too late.")
+    answer = _renderer("2.2").update_refused(_sent_as(), CASE, RECEIVED, refused)
+    assert answer["identifier"] == SENT
+
+
+def test_on_line_2_0_the_identifier_is_that_of_the_answer_itself() -> None:
+    answer = _renderer("2.0").submit_response(AFFIRMED, _sent_as("2.0"))
+    assert answer["identifier"] == {
+        "system": "https://wiser-fhir.example/fhir/NamingSystem/response-bundle",
+        "value": answer["id"],
+    }
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_what_an_inquiry_finds_is_no_transaction_of_the_one_who_asks(line: Line) -> None:
+    assert "identifier" not in _renderer(line).inquiry_response(AFFIRMED, _sent_as(line))
 
 
 def test_the_same_answer_has_the_same_identifier_and_another_another() -> None:
@@ -536,14 +602,16 @@ def test_who_is_contained_in_the_claim_is_contained_in_the_answer_once() -> None
 @pytest.mark.parametrize("line", LINES)
 def test_a_refused_update(line: Line) -> None:
     request = _request(line)
-    bundle = _renderer(line).update_refused(request, CASE, RECEIVED)
-    reject = RejectReasons.load().reasons["update-not-supported"]
+    refused = Refused(UpdateRefusal.NON_AFFIRMED, "Send a resubmission.")
+    bundle = _renderer(line).update_refused(request, CASE, RECEIVED, refused)
+    reject = RejectReasons.load().reasons[UpdateRefusal.NON_AFFIRMED]
     response = bundle["entry"][0]["resource"]
     error = response.pop("error")
     assert response == {
         **_frame(line, request, AT_RECEIPT),
         "outcome": "error",
-        "disposition": "Updates and cancellations are not taken yet: send a new request.",
+        "disposition": "The update is not taken. Send a resubmission.",
+        "processNote": [_note(1, "Send a resubmission.")],
     }
     assert error[0]["code"] == _concept("https://codesystem.x12.org/005010/901", reject.code)
     assert b"[]" not in orjson.dumps(bundle)

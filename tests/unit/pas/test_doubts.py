@@ -64,7 +64,7 @@ EARLIER_REFERENCE = "The request names a reference number given before."
     [
         *[
             (codes.CERTIFICATION_TYPE, {"valueCodeableConcept": _coded(code)}, NOT_INITIAL)
-            for code in ("3", "4", "E", "N", "R", "S")
+            for code in ("4", "E", "N", "R", "S")
         ],
         (codes.ADMINISTRATION_REFERENCE_NUMBER, {"valueString": "R1"}, EARLIER_REFERENCE),
         (

@@ -83,7 +83,6 @@ def test_dates() -> None:
 @pytest.mark.parametrize(
     ("action", "status"),
     [
-        ("A1", ItemStatus.AFFIRMED),
         ("A3", ItemStatus.NON_AFFIRMED),
         ("A4", ItemStatus.PENDED),
         ("C", ItemStatus.CANCELLED),
@@ -94,6 +93,17 @@ def test_a_review_action_is_a_status(action: str, status: ItemStatus) -> None:
     assert _example(extension=[_action(action)]) == ItemExample(status=status)
 
 
+@pytest.mark.parametrize(("action", "modified"), [("A1", False), ("A6", True)])
+def test_what_is_affirmed_is_so_as_asked_or_modified(action: str, modified: bool) -> None:
+    expected = ItemExample(status=ItemStatus.AFFIRMED, modified=modified)
+    assert _example(extension=[_action(action)]) == expected
+
+
+@pytest.mark.parametrize("action", ["A2", "CT", "made-up"])
+def test_an_action_that_is_never_given_is_like_nothing(action: str) -> None:
+    assert _example(extension=[_action(action)]) == ItemExample(never=True)
+
+
 def _action(code: str, system: str = codes.X12_ACTION) -> Json:
     concept = {"coding": [{"system": system, "code": code}]}
     return {"url": codes.REVIEW_ACTION_CODE, "valueCodeableConcept": concept}
@@ -101,7 +111,14 @@ def _action(code: str, system: str = codes.X12_ACTION) -> Json:
 
 @pytest.mark.parametrize("extension", [_action("A1", "urn:x"), {"url": codes.REVIEW_ACTION_CODE}])
 def test_another_systems_action_filters_nothing(extension: Json) -> None:
-    assert _example(extension=[extension]).status is None
+    assert _example(extension=[extension]) == ItemExample()
+
+
+def test_a_range_of_codes_has_a_last_one() -> None:
+    last = {"coding": [{"system": "http://www.ama-assn.org/go/cpt", "code": "64495"}]}
+    url = codes.PRODUCT_OR_SERVICE_CODE_END
+    assert _example(extension=[{"url": url, "valueCodeableConcept": last}]).last_code == "64495"
+    assert _example(extension=[{"url": url}]).last_code is None
 
 
 def test_every_provider_named_counts_once() -> None:

@@ -1,17 +1,20 @@
 """What `$submit` refuses in a Bundle that meets its profile."""
 
 from copy import deepcopy
+from dataclasses import replace
 
 import pytest
 
 from tests.bundles import Json, Line, request_bundle
 from tests.unit.pas.reading import add, claim
+from tests.update_bundles import cancel_of, update_of
 from wiser_fhir.errors import Problem
 from wiser_fhir.fhir import codes
 from wiser_fhir.pas.operation_rules import (
     crowded_problems,
     dangling_problems,
     first_entry_problems,
+    less_tolerated,
     submit_problems,
 )
 from wiser_fhir.pas.request import RequestBundle
@@ -144,8 +147,91 @@ def test_a_request_has_so_many_lines_and_no_more() -> None:
     assert _problems(bundle) == [("too-costly", "Bundle.entry[0].resource.item")]
 
 
+@pytest.mark.parametrize("line", LINES)
+@pytest.mark.parametrize("value", [0, -1, 0.0009, 9_999.5, 10_000, 1e12, 1e300])
+def test_what_nobody_can_count_is_no_quantity(line: Line, value: float) -> None:
+    bundle = request_bundle(line, codes=("64483", "64484"))
+    claim(bundle)["item"][1]["quantity"]["value"] = value
+    assert _problems(bundle) == [
+        ("business-rule", "Bundle.entry[0].resource.item[1].quantity.value")
+    ]
+
+
+@pytest.mark.parametrize("quantity", [None, {}, {"value": 0.001}, {"value": 9_999}])
+def test_a_quantity_may_be_small_or_large_or_untold(quantity: Json | None) -> None:
+    bundle = request_bundle()
+    claim(bundle)["item"][0].pop("quantity")
+    if quantity is not None:
+        claim(bundle)["item"][0]["quantity"] = quantity
+    assert _problems(bundle) == []
+
+
 def test_a_cancelled_part_makes_an_update_of_it() -> None:
     bundle = _with_a_second_claim()
     flag = {"url": codes.INFO_CANCELLED, "valueBoolean": True}
     claim(bundle)["item"][0]["modifierExtension"] = [flag]
     assert _problems(bundle) == []
+
+
+# Where the text of a guide asks for less than its profile
+
+_CLAIM_AT = "Bundle.entry[0].resource"
+_RELATIONSHIP = Problem("error", "code-invalid", "...", f"{_CLAIM_AT}.related[1].relationship")
+_NO_LINES = Problem("error", "required", "...", f"{_CLAIM_AT}.item")
+_UNFIT = Problem("error", "structure", "...", _CLAIM_AT)
+_ELSE = Problem("error", "required", "...", f"{_CLAIM_AT}.priority")
+_WARNING = Problem("warning", "code-invalid", "...", f"{_CLAIM_AT}.priority")
+
+
+def test_the_text_knows_a_relationship_that_the_code_system_does_not() -> None:
+    assert less_tolerated({}, [_RELATIONSHIP, _ELSE]) == [_ELSE]
+
+
+@pytest.mark.parametrize(
+    "problem",
+    [
+        replace(_RELATIONSHIP, code="required"),
+        replace(_RELATIONSHIP, expression=f"{_CLAIM_AT}.related[1].relationship.text"),
+        replace(_RELATIONSHIP, expression="Bundle.entry[1].resource.related[0].relationship"),
+        replace(_RELATIONSHIP, expression=None),
+    ],
+)
+def test_other_faults_of_a_relationship_stay(problem: Problem) -> None:
+    assert less_tolerated({}, [problem]) == [problem]
+
+
+@pytest.mark.parametrize(
+    ("found", "left"),
+    [
+        ([_UNFIT, _NO_LINES], []),
+        ([_NO_LINES], []),
+        ([_UNFIT, _NO_LINES, _WARNING], [_WARNING]),
+        ([_UNFIT, _NO_LINES, _ELSE], [_UNFIT, _ELSE]),
+        ([_ELSE], [_ELSE]),
+    ],
+)
+def test_a_request_cancelled_as_a_whole_may_leave_its_lines_away(
+    found: list[Problem], left: list[Problem]
+) -> None:
+    assert less_tolerated(cancel_of(request_bundle(), with_items=False), found) == left
+
+
+def _nowhere_cancelled() -> Json:
+    bundle = update_of(request_bundle())
+    del claim(bundle)["item"]
+    return bundle
+
+
+@pytest.mark.parametrize(
+    "bundle",
+    [
+        _nowhere_cancelled(),
+        cancel_of(request_bundle()),
+        {"entry": [{"resource": {"resourceType": "Claim", "extension": [1, {"url": 2}]}}]},
+        {"entry": [{"resource": {"resourceType": "Claim", "extension": "none"}}]},
+        {"entry": 1},
+        {},
+    ],
+)
+def test_any_other_may_not(bundle: Json) -> None:
+    assert less_tolerated(bundle, [_UNFIT, _NO_LINES]) == [_UNFIT, _NO_LINES]

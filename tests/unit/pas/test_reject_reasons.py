@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from wiser_fhir.pas.reject_reasons import UPDATE_NOT_SUPPORTED, RejectReason, RejectReasons
+from wiser_fhir.pas.reject_reasons import RejectReason, RejectReasons
+from wiser_fhir.priorauth.changes import UpdateRefusal
 from wiser_fhir.priorauth.models import DismissalReason
 
-ALL = [*DismissalReason, UPDATE_NOT_SUPPORTED]
+ALL = [*DismissalReason, *UpdateRefusal]
 
 
 def _file(folder: Path, *names: str) -> Path:

@@ -337,6 +337,13 @@ def test_affirming_can_be_switched_off() -> None:
     assert status(assessment)["auto-affirm"] is FindingStatus.NEEDS_JUDGEMENT
 
 
+def test_what_the_payer_has_not_done_is_for_its_own_people() -> None:
+    unmet = request(forms=(answered(esi_indication="axial"),))
+    assessment = assessed(unmet, auto_affirm=False, require_reviewed=True)
+    internal = [finding.criterion for finding in assessment.findings if finding.internal]
+    assert internal == ["rules-reviewed", "auto-affirm"]
+
+
 def test_a_finding_of_a_gate_goes_to_a_clinician() -> None:
     gate = Finding("gate-state", FindingStatus.UNANSWERED, "No state.")
     assessment = assessed(request(), findings=(gate,))

@@ -184,8 +184,11 @@ def of_units(units: str | None) -> RequestedItem:
         (("2",), "2.5", NEW),
         (("1", "1"), "2", Situation.SATISFIED),
         (("1", "1"), "3", NEW),
-        (("1", None), "9", Situation.SATISFIED),
-        ((None,), "9", Situation.SATISFIED),
+        (("1", None), "2", Situation.SATISFIED),
+        (("1", None), "9", NEW),
+        ((None,), "1", Situation.SATISFIED),
+        ((None,), "9", NEW),
+        ((), "9", Situation.SATISFIED),
         (("1",), None, Situation.SATISFIED),
     ],
 )

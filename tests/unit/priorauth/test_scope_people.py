@@ -26,6 +26,7 @@ from wiser_fhir.priorauth.models import (
     DismissalReason,
     FindingStatus,
     PartyRole,
+    Previous,
     RequestKind,
     Site,
     SiteKind,
@@ -206,3 +207,11 @@ def test_who_performs_and_who_bills_must_be_enrolled(npi: str) -> None:
 def test_a_resubmission_is_for_a_person(number: str | None, status: FindingStatus) -> None:
     again = request(kind=RequestKind.RESUBMISSION, previous_utn=number)
     assert findings(again) == {"gate-previous-utn": status}
+
+
+@pytest.mark.parametrize("previous", Previous)
+def test_unless_what_it_follows_is_known_and_was_not_affirmed(previous: Previous) -> None:
+    again = request(kind=RequestKind.RESUBMISSION, previous_utn="ZZB00000000001", previous=previous)
+    known = previous is Previous.NON_AFFIRMED
+    expected = {} if known else {"gate-previous-utn": FindingStatus.NEEDS_JUDGEMENT}
+    assert findings(again) == expected

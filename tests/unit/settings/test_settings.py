@@ -1,4 +1,5 @@
 import base64
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ PRODUCTION = {
     "WISER_UTN_PREFIX": "WF",
     "WISER_PUBLIC_URL": "https://payer.example",
     "WISER_AUDIT_KEY": base64.b64encode(bytes(32)).decode(),
+    "WISER_SECRETS_KEY": base64.b64encode(bytes(32)).decode(),
     "WISER_TLS_PROXY": "edge",
 }
 
@@ -99,6 +101,7 @@ def test_other_peoples_variables_are_none_of_ours() -> None:
         ("WISER_SANDBOX_HOSTS", "http://a.test,a.test"),
         ("WISER_AUDIT_KEY", "not base64!"),
         ("WISER_AUDIT_KEY", "c2hvcnQ="),
+        ("WISER_SECRETS_KEY", "c2hvcnQ="),
         ("WISER_LOG_LEVEL", "loud"),
     ],
 )
@@ -144,3 +147,14 @@ def test_the_page_of_settings_is_what_the_settings_say() -> None:
 
 def test_every_setting_is_described() -> None:
     assert all(field.description for field in Settings.model_fields.values())
+
+
+@pytest.mark.parametrize("rate", ["0", "-0.1", "1.01", "nine in ten", "NaN"])
+def test_a_rate_of_affirmations_is_a_share(rate: str) -> None:
+    assert "WISER_EXEMPTION_RATE" in refusal(SANDBOX | {"WISER_EXEMPTION_RATE": rate})
+
+
+def test_a_rate_is_taken_as_it_is_written() -> None:
+    assert Settings.from_env(SANDBOX).exemption_rate is None
+    settings = Settings.from_env(SANDBOX | {"WISER_EXEMPTION_RATE": "0.9"})
+    assert settings.exemption_rate == Decimal("0.9")

@@ -1,0 +1,57 @@
+"""A server or a worker in a process of its own, by a clock that a test moves.
+
+`python clocked.py CLOCK serve` and `python clocked.py CLOCK worker` do what the commands of
+`wiser-fhir` do, but for two things. CLOCK is a file that holds an instant: that of its writing,
+from which time goes on. And the server does no work beside.
+"""
+
+import asyncio
+import os
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from wiser_fhir import server, worker
+from wiser_fhir.app import create_app
+from wiser_fhir.clock import Clock, utc_now
+from wiser_fhir.settings import Settings
+
+PROGRAM = str(Path(__file__))
+
+
+@dataclass(frozen=True)
+class FileClock:
+    """The time of every process that reads this file."""
+
+    file: Path
+
+    def __call__(self) -> datetime:
+        """The present instant."""
+        with self.file.open() as opened:
+            written = datetime.fromtimestamp(os.fstat(opened.fileno()).st_mtime, UTC)
+            return datetime.fromisoformat(opened.read()) + (utc_now() - written)
+
+    def move(self, to: datetime) -> None:
+        """From now on it is another time. Nobody sees half an instant."""
+        new = self.file.with_suffix(".new")
+        new.write_text(to.isoformat())
+        new.replace(self.file)
+
+
+def serve(settings: Settings, clock: Clock) -> None:
+    """Serve on a free port until SIGTERM."""
+    bound = server.bind("127.0.0.1", 0)
+    address = server.address_of(bound, "127.0.0.1", tls=False)
+    app = create_app(settings.model_copy(update={"public_url": address}), clock)
+    server.run(app, bound, lambda: print(f"ready {address}", flush=True), server.Limits())
+
+
+def work(settings: Settings, clock: Clock) -> None:
+    """Work until SIGTERM."""
+    asyncio.run(worker.run(settings, clock, lambda: print("working", flush=True)))
+
+
+if __name__ == "__main__":
+    act = {"serve": serve, "worker": work}[sys.argv[2]]
+    act(Settings.from_env(), FileClock(Path(sys.argv[1])))
