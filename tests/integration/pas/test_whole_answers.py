@@ -20,6 +20,7 @@ from tests.integration.pas.door import (
 )
 from tests.integration.pas.reviewing import NPI, SPECIALTY, a_clinician, review_of
 from tests.unit.pas.maximal import ADDED, ANSWER, DETAIL, SAID
+from wiser_fhir.coverage.requested import CPT, Code
 from wiser_fhir.db.bodies import restored
 from wiser_fhir.fhir import codes
 from wiser_fhir.priorauth.desk import Reviewing
@@ -46,7 +47,9 @@ SAYS_ALL = Determination(
         ),
     ),
     note="Keep the report with the chart.",
-    answer=replace(ANSWER, added=(replace(ADDED, first_day=None, last_day=None),)),
+    answer=replace(
+        ANSWER, added=(replace(ADDED, code=Code(CPT, "64484"), first_day=None, last_day=None),)
+    ),
 )
 
 
