@@ -1,33 +1,21 @@
 """`wiser-fhir utn`: the register of tracking numbers, and telling of one again, as the owner."""
 
 import asyncio
-import csv
 import sys
 from dataclasses import asdict
 from datetime import date, datetime
-from enum import StrEnum
 from typing import Annotated, TextIO
 
-import orjson
 import typer
 
 from wiser_fhir.clock import utc_now
 from wiser_fhir.commands.environment import as_owner, settings_of_environment
+from wiser_fhir.commands.table import Format, Listing
 from wiser_fhir.priorauth.register import COLUMNS, entries
 from wiser_fhir.priorauth.utn_life import resend as send_again
 from wiser_fhir.settings import Settings
 
 commands = typer.Typer(help="Unique tracking numbers.", no_args_is_help=True)
-
-# What a spreadsheet would take for a formula, for the names in the register are others' words.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-
-
-class Format(StrEnum):
-    """How the register is written."""
-
-    CSV = "csv"
-    JSONL = "jsonl"
 
 
 @commands.command()
@@ -52,24 +40,11 @@ def register(
 async def _register(
     settings: Settings, first: date, last: date, shape: Format, out: TextIO
 ) -> None:
-    table = csv.writer(out, lineterminator="\n")
-    if shape is Format.CSV:
-        table.writerow(COLUMNS)
+    listing = Listing(out, shape, COLUMNS)
     async with as_owner(settings, "utn register") as engine:
         async for entry in entries(engine, first, last):
-            row = asdict(entry)
-            if shape is Format.CSV:
-                table.writerow([_cell(row[name]) for name in COLUMNS])
-            else:
-                out.write(orjson.dumps(row, default=str).decode() + "\n")
+            listing.add(asdict(entry))
     out.flush()
-
-
-def _cell(value: object) -> object:
-    if isinstance(value, datetime):
-        return value.isoformat()
-    risky = isinstance(value, str) and value.startswith(_FORMULA)
-    return f"'{value}" if risky else value
 
 
 @commands.command()

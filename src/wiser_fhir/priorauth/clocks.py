@@ -18,6 +18,7 @@ from wiser_fhir.clock import Clock
 from wiser_fhir.db.engine import transaction
 from wiser_fhir.db.life import case_event
 from wiser_fhir.priorauth.numbers import time_ordered_uuid
+from wiser_fhir.priorauth.retelling import organizations
 
 MOST_AT_ONCE = 500
 
@@ -57,8 +58,6 @@ def nearness(
     return Nearness.NEAR if now >= decide_by - leads.of(expedited=expedited) else None
 
 
-_ORGANIZATIONS = text("select id from organization order by id")
-
 # A case whose row is held is being worked on this moment: it gets its turn the next time. Without
 # skipping it, one long transaction would hold up every case behind it. The horizons are the latest
 # deadlines that are near by now; the greater of them is what an index on deadlines can be read to.
@@ -87,9 +86,8 @@ async def escalate(engine: AsyncEngine, clock: Clock, leads: LeadTimes) -> int:
     Each mark is made once for a clock and stands in the case's history. A case found past that was
     never marked near is past only. Several workers may do this at once. Raises Unavailable.
     """
-    async with transaction(engine) as db:
-        organizations = (await db.execute(_ORGANIZATIONS)).scalars().all()
-    return sum([await _escalate_of(engine, clock(), leads, each) for each in organizations])
+    everybody = await organizations(engine)
+    return sum([await _escalate_of(engine, clock(), leads, each) for each in everybody])
 
 
 async def _escalate_of(

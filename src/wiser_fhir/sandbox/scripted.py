@@ -34,6 +34,7 @@ from wiser_fhir.priorauth.models import (
 )
 from wiser_fhir.priorauth.numbers import UtnSource
 from wiser_fhir.priorauth.repository import Cases, PriorAuthRepository, StoredCase
+from wiser_fhir.priorauth.retelling import organizations
 from wiser_fhir.priorauth.review import ReviewService
 from wiser_fhir.priorauth.rows import identifier_key
 from wiser_fhir.priorauth.rules import last_valid_day
@@ -50,8 +51,6 @@ log = logging.getLogger(__name__)
 # A request whose answer is due at once is answered by the call that brought it; the job comes only
 # where that call has ended before its time.
 _HEALS_AFTER: Final = timedelta(seconds=5)
-
-_ORGANIZATIONS = text("select id from organization order by id")
 
 _IN_REVIEW = text("""
 select c.id, c.mbi, m.at as answered_at
@@ -220,9 +219,8 @@ class Stage:
 
     async def __call__(self) -> int:
         """The job: do what is due of every member's script. How much it was. Raises Unavailable."""
-        async with transaction(self.desk.engine) as db:
-            organizations = (await db.execute(_ORGANIZATIONS)).scalars().all()
-        return sum([await self._due_in(each) for each in organizations])
+        everybody = await organizations(self.desk.engine)
+        return sum([await self._due_in(each) for each in everybody])
 
     async def _due_in(self, organization_id: UUID) -> int:
         named = {"organization_id": organization_id, "numbers": list(self.scenarios.numbers)}
