@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 
 from wiser_fhir.db.bodies import restored
-from wiser_fhir.fhir.elements import Json
+from wiser_fhir.fhir.elements import Json, without_empty
 from wiser_fhir.fhir.metric_elements import (
     PAYER_SOURCE,
     first,
@@ -21,7 +21,6 @@ from wiser_fhir.fhir.metric_elements import (
     issues,
     payer,
     provider,
-    without_empty,
 )
 from wiser_fhir.priorauth.metric_rows import MetricRows
 

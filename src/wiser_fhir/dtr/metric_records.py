@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from wiser_fhir.fhir.codes import CANONICAL_BASE, Line
-from wiser_fhir.fhir.elements import Json
+from wiser_fhir.fhir.elements import Json, without_empty
 from wiser_fhir.fhir.metric_elements import (
     PAYER_SOURCE,
     UNKNOWN,
@@ -22,7 +22,6 @@ from wiser_fhir.fhir.metric_elements import (
     payer,
     provider,
     refused_with,
-    without_empty,
 )
 from wiser_fhir.priorauth.metric_rows import MetricRows
 

@@ -38,3 +38,8 @@ def has_profile(resource: Json, profile: str) -> bool:
     """Whether the resource claims the profile, whatever version it names."""
     claimed = resource.get("meta", {}).get("profile", ())
     return any(p.partition("|")[0] == profile for p in claimed)
+
+
+def without_empty(element: Json) -> Json:
+    """The element without what FHIR does not let be there: nothing, and lists of nothing."""
+    return {name: value for name, value in element.items() if value not in ([], {}, None)}

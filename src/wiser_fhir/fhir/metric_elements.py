@@ -56,8 +56,3 @@ def refused_with(detail: Mapping[str, Any]) -> list[Json]:
 def first(values: Sequence[Any] | None) -> Any:
     """The first of several where a model has room for one."""
     return next(iter(values or ()), None)
-
-
-def without_empty(element: Json) -> Json:
-    """The element without what FHIR does not let be there: nothing, and lists of nothing."""
-    return {name: value for name, value in element.items() if value not in ([], {}, None)}

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 from wiser_fhir.clock import business_date
 from wiser_fhir.fhir import codes
-from wiser_fhir.fhir.elements import Json, extension, extensions
+from wiser_fhir.fhir.elements import Json, extension, extensions, without_empty
 from wiser_fhir.pas.answer_items import AnswerItems, stay
 from wiser_fhir.pas.answer_notes import added_notes, item_notes
 from wiser_fhir.pas.authorized_providers import added_provider
-from wiser_fhir.pas.building import period, told, without_empty
+from wiser_fhir.pas.building import period, told
 from wiser_fhir.pas.granted import Departure, granted_line, ordered, revenue
 from wiser_fhir.pas.review_action import OF_ITEM, SUBMITTED, adjudication
 from wiser_fhir.priorauth.answer import AddedItem, ItemAnswer

@@ -6,8 +6,8 @@ from uuid import UUID, uuid4, uuid5
 
 from wiser_fhir.fhir import codes
 from wiser_fhir.fhir.codes import Line
-from wiser_fhir.fhir.elements import Json
-from wiser_fhir.pas.building import fhir_instant, without_empty
+from wiser_fhir.fhir.elements import Json, without_empty
+from wiser_fhir.pas.building import fhir_instant
 from wiser_fhir.pas.echo import echoed
 from wiser_fhir.pas.request import RequestBundle
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 from wiser_fhir.fhir import codes
 from wiser_fhir.fhir.codes import Line
-from wiser_fhir.fhir.elements import Json
+from wiser_fhir.fhir.elements import Json, without_empty
 from wiser_fhir.pas.answer_notes import Notes
-from wiser_fhir.pas.building import concept, nested, told, without_empty
+from wiser_fhir.pas.building import concept, nested, told
 from wiser_fhir.pas.reject_reasons import RejectReason
 from wiser_fhir.priorauth.answer import StatedError
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from wiser_fhir.clock import business_date
 from wiser_fhir.fhir import codes
 from wiser_fhir.fhir.codes import Line
-from wiser_fhir.fhir.elements import Json, extensions
+from wiser_fhir.fhir.elements import Json, extensions, without_empty
 from wiser_fhir.pas.answer_notes import Notes, item_notes
 from wiser_fhir.pas.authorized_providers import provider_extension
-from wiser_fhir.pas.building import coded, period, told, without_empty
+from wiser_fhir.pas.building import coded, period, told
 from wiser_fhir.pas.decision_reasons import DecisionReasons
 from wiser_fhir.pas.granted import authorized_detail, departure_of, granted_line, ordered
 from wiser_fhir.pas.request import RequestBundle

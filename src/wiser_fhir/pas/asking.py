@@ -12,9 +12,9 @@ from uuid import UUID
 
 from wiser_fhir.fhir import codes
 from wiser_fhir.fhir.codes import Line
-from wiser_fhir.fhir.elements import Json
+from wiser_fhir.fhir.elements import Json, without_empty
 from wiser_fhir.intake.parties import behind, named
-from wiser_fhir.pas.building import concept, fhir_instant, told, without_empty
+from wiser_fhir.pas.building import concept, fhir_instant, told
 from wiser_fhir.pas.request import RequestBundle
 from wiser_fhir.priorauth.information import InformationRequest, Material, RequestState, Wanted
 from wiser_fhir.priorauth.models import ItemStatus, PriorAuthorization

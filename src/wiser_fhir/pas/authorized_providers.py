@@ -2,9 +2,9 @@
 
 from wiser_fhir.fhir import codes
 from wiser_fhir.fhir.codes import Line
-from wiser_fhir.fhir.elements import Json
+from wiser_fhir.fhir.elements import Json, without_empty
 from wiser_fhir.intake.parties import npis_of
-from wiser_fhir.pas.building import concept, nested, told, without_empty
+from wiser_fhir.pas.building import concept, nested, told
 from wiser_fhir.pas.request import RequestBundle
 from wiser_fhir.priorauth.answer import AuthorizedProvider
 

@@ -39,11 +39,6 @@ def number(value: Decimal) -> int | float:
     return int(value) if value == value.to_integral_value() else float(value)
 
 
-def without_empty(element: Json) -> Json:
-    """The element without what FHIR does not let be there: nothing, and lists of nothing."""
-    return {name: value for name, value in element.items() if value not in ([], {}, None)}
-
-
 def fhir_instant(moment: datetime) -> str:
     """An instant with milliseconds in UTC."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 
 from wiser_fhir.fhir import codes
 from wiser_fhir.fhir.codes import Line
-from wiser_fhir.fhir.elements import Json, extension
+from wiser_fhir.fhir.elements import Json, extension, without_empty
 from wiser_fhir.pas.answer_added import added_items
 from wiser_fhir.pas.answer_bundle import answer_bundle, in_one, in_parameters, of_transaction
 from wiser_fhir.pas.answer_errors import refusal, stated_error
@@ -19,7 +19,7 @@ from wiser_fhir.pas.answer_items import AnswerItems
 from wiser_fhir.pas.answer_notes import Notes
 from wiser_fhir.pas.asking import communication_requests, tasks
 from wiser_fhir.pas.authorized_providers import provider_extension
-from wiser_fhir.pas.building import concept, fhir_instant, nested, period, told, without_empty
+from wiser_fhir.pas.building import concept, fhir_instant, nested, period, told
 from wiser_fhir.pas.decision_reasons import DecisionReasons
 from wiser_fhir.pas.echo import as_named, contained, echoed
 from wiser_fhir.pas.reject_reasons import RejectReasons

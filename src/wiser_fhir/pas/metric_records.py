@@ -14,7 +14,7 @@ from typing import Any
 
 from wiser_fhir.coverage.process import Process
 from wiser_fhir.fhir.codes import CANONICAL_BASE
-from wiser_fhir.fhir.elements import Json
+from wiser_fhir.fhir.elements import Json, without_empty
 from wiser_fhir.fhir.metric_elements import (
     PAYER_SOURCE,
     begun,
@@ -23,7 +23,6 @@ from wiser_fhir.fhir.metric_elements import (
     payer,
     provider,
     refused_with,
-    without_empty,
 )
 from wiser_fhir.intake.systems import LOINC
 from wiser_fhir.priorauth.metric_rows import MetricRows
