@@ -14,10 +14,13 @@ HOST ?= 127.0.0.1
 PORT ?= 8000
 WORKERS ?= 2
 CLIENT ?= sandbox-ehr
+OUT ?= var/certificates
 PYTEST ?=
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_REQUIRE_VIRTUALENV := 1
+# Servers are started some hundred times; compiling their modules each time is half of a start.
+unexport PYTHONDONTWRITEBYTECODE
 
 # A stamp is named after what it stands for, so another lock file or project table installs anew.
 sum = $(shell cat $(1) 2>/dev/null | cksum | tr ' ' '-')
@@ -29,8 +32,10 @@ UV := build/lock/bin/uv
 UV_VERSION := 0.13.9
 COMPILE := $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11
 
-# Whatever of these exists: together they run every branch of the two packages named below.
-BRANCH_TESTS := $(wildcard tests/unit/priorauth tests/unit/coverage tests/property/priorauth tests/property/coverage tests/integration/priorauth tests/integration/pas tests/integration/claims)
+# Every branch of these is run by the tests.
+WHOLE := priorauth coverage auth egress audit
+COVERED := $(WHOLE:%=--cov=wiser_fhir.%) --cov-branch --cov-report=term:skip-covered --cov-fail-under=100
+SECONDS ?= 60
 
 .PHONY: help
 help: ## Say what there is
@@ -63,20 +68,18 @@ serve: $(RUNTIME) ## Serve the sandbox (HOST=127.0.0.1 PORT=8000)
 token: $(RUNTIME) ## Print a sandbox token (CLIENT=sandbox-ehr)
 	@WISER_MODE=sandbox $(BIN)/wiser-fhir token --client $(CLIENT)
 
+.PHONY: certs
+certs: $(RUNTIME) ## Make a sandbox's authority and its certificates (OUT=var/certificates)
+	@WISER_MODE=sandbox $(BIN)/wiser-fhir sandbox certificates --out $(OUT)
+
 .PHONY: demo
 demo: $(RUNTIME) ## Send three requests through a sandbox and show what came of them
 	@WISER_MODE=sandbox $(BIN)/wiser-fhir demo
 
 .PHONY: test
-test: $(RUNTIME) $(DEV) pages branches ## Run every test (WORKERS=2 at a time)
+test: $(RUNTIME) $(DEV) $(TLS_SCAN) pages ## Run every test (WORKERS=2 at a time)
 	@echo "running every test"
-	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup --requirements $(PYTEST)
-
-.PHONY: branches
-branches: $(RUNTIME) $(DEV)
-	@echo "running every branch of priorauth and coverage"
-	@$(BIN)/python -m pytest -q -n $(WORKERS) --cov=wiser_fhir.priorauth --cov=wiser_fhir.coverage \
-		--cov-branch --cov-report=term:skip-covered --cov-fail-under=100 $(BRANCH_TESTS)
+	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup --requirements $(COVERED) $(PYTEST)
 
 # What pages load is built from the package registry, and no part of this repository.
 LFORMS := src/wiser_fhir/static/lforms
@@ -100,6 +103,34 @@ check: $(RUNTIME) $(DEV) ## Lint, formatting, types, direction of imports
 	@echo "ruff format"; $(BIN)/ruff format --quiet --check .
 	@echo "mypy --strict"; $(BIN)/mypy
 	@echo "lint-imports"; $(BIN)/lint-imports --no-logo
+
+SCAN := build/scan/installed-$(call sum,requirements/scan.txt)
+$(SCAN):
+	@echo "installing what looks at the code (half a minute, the first time)"
+	@rm -rf build/scan && $(PYTHON) -m venv build/scan
+	@build/scan/bin/python -m pip install --quiet --no-deps --require-hashes -r requirements/scan.txt
+	@touch $@
+
+.PHONY: scan
+scan: $(SCAN) ## Look for holes: bandit, own semgrep rules, secrets, advisories
+	@build/scan/bin/python -m scan
+
+TLS_SCAN := build/tls-scan/installed-$(call sum,requirements/tls-scan.txt)
+$(TLS_SCAN):
+	@echo "installing what looks at the listeners"
+	@rm -rf build/tls-scan && $(PYTHON) -m venv build/tls-scan
+	@build/tls-scan/bin/python -m pip install --quiet --no-deps --require-hashes -r requirements/tls-scan.txt
+	@touch $@
+
+.PHONY: sbom
+sbom: $(SCAN) ## Write what the server is made of, as CycloneDX (build/sbom.json)
+	@build/scan/bin/cyclonedx-py requirements requirements/runtime.txt --no-validate -o build/sbom.json
+	@echo "build/sbom.json"
+
+.PHONY: fuzz
+fuzz: $(RUNTIME) $(DEV) ## Fuzz the readers of strangers' bytes, then the doors (SECONDS=60 each)
+	@$(BIN)/python -m fuzz all $(SECONDS)
+	@$(BIN)/python -m fuzz.api $(SECONDS)
 
 .PHONY: bench
 bench: $(RUNTIME) $(DEV) ## Measure against the floors (15 minutes)
@@ -132,6 +163,8 @@ docs: $(RUNTIME) ## Write the pages that are made from the code
 lock: $(UV) ## Renew the lock files
 	@$(COMPILE) pyproject.toml --output-file requirements/runtime.txt
 	@$(COMPILE) pyproject.toml --extra dev --constraint requirements/runtime.txt --output-file requirements/dev.txt
+	@$(COMPILE) requirements/scan.in --output-file requirements/scan.txt
+	@$(COMPILE) requirements/tls-scan.in --output-file requirements/tls-scan.txt
 	@$(COMPILE) requirements/build.in --constraint requirements/dev.txt --output-file requirements/build.txt
 
 $(UV):
