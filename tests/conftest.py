@@ -12,6 +12,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from pathlib import Path
 from uuid import UUID
 
@@ -24,11 +25,13 @@ from tests.database import (
     MakeCase,
     MakeOrganization,
     empty_tables,
+    forget_starts,
     insert_organization,
     run_sql,
 )
+from tests.vaults import INDEX, VAULT
 from wiser_fhir.db import migrate
-from wiser_fhir.db.embedded import Embedded, Urls
+from wiser_fhir.db.embedded import Embedded, EmbeddedError, Urls
 from wiser_fhir.db.engine import create_engine
 from wiser_fhir.priorauth.models import CaseStatus, PriorAuthorization, Submission
 from wiser_fhir.priorauth.numbers import time_ordered_uuid
@@ -84,7 +87,9 @@ def remove_what_killed_runs_left() -> None:
         if not (owner.isdigit() and ours) or alive(int(owner)):
             continue
         if (folder / "postgres" / "postgres").exists():
-            Embedded.start(folder / "postgres").stop()
+            # Killed while it was being made, or being removed by another run at this moment.
+            with suppress(EmbeddedError, OSError):
+                Embedded.start(folder / "postgres").stop()
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -153,7 +158,7 @@ def empty_database(postgres: Embedded) -> Iterator[Urls]:
 @pytest.fixture(scope="session")
 async def app_engine(database: Urls) -> AsyncIterator[AsyncEngine]:
     """What the server has: the application role, ten connections."""
-    engine = create_engine(database.app)
+    engine = create_engine(database.app, vault=VAULT, index=INDEX)
     yield engine
     await engine.dispose()
 
@@ -161,7 +166,7 @@ async def app_engine(database: Urls) -> AsyncIterator[AsyncEngine]:
 @pytest.fixture(scope="session")
 async def owner_engine(database: Urls) -> AsyncIterator[AsyncEngine]:
     """The owner of the tables, bound by row-level security like anybody."""
-    engine = create_engine(database.owner, pool_size=2)
+    engine = create_engine(database.owner, pool_size=2, vault=VAULT, index=INDEX)
     yield engine
     await engine.dispose()
 
@@ -169,7 +174,7 @@ async def owner_engine(database: Urls) -> AsyncIterator[AsyncEngine]:
 @pytest.fixture(scope="session")
 async def superuser_engine(database: Urls) -> AsyncIterator[AsyncEngine]:
     """Sees and may do everything: to prepare and to look."""
-    engine = create_engine(database.superuser, pool_size=3)
+    engine = create_engine(database.superuser, pool_size=3, vault=VAULT, index=INDEX)
     yield engine
     await engine.dispose()
 
@@ -193,7 +198,11 @@ async def session(db: AsyncConnection) -> AsyncIterator[Session]:
 
 @pytest.fixture
 async def clean_database(superuser_engine: AsyncEngine) -> AsyncIterator[None]:
-    """Empties every table when the test is over. For tests over committed rows."""
+    """Empties every table when the test is over. For tests over committed rows.
+
+    What the start of an application left on the audit trail goes before.
+    """
+    await forget_starts(superuser_engine)
     yield
     await empty_tables(superuser_engine)
 

@@ -29,12 +29,23 @@ def run_sql(server: Embedded, statement: str) -> None:
 
 
 async def empty_tables(superuser_engine: AsyncEngine) -> None:
-    """Delete all rows but the mode, past the triggers that forbid it."""
+    """Delete all rows but the mode, past the triggers that forbid it.
+
+    Keys stay too: servers that outlive a test go on with those of an organization that comes again.
+    """
     async with superuser_engine.begin() as connection:
         await connection.execute(text("set local session_replication_role = replica"))
         for table in metadata.tables:
-            if table != "deployment":
+            if table not in {"deployment", "data_key"}:
                 await connection.execute(text(f"delete from {table}"))  # noqa: S608
+
+
+async def forget_starts(superuser_engine: AsyncEngine) -> None:
+    """Delete what an application left on the audit trail by its start and its end."""
+    async with superuser_engine.begin() as connection:
+        await connection.execute(text("set local session_replication_role = replica"))
+        await connection.execute(text("delete from audit_event where action = 'service.start'"))
+        await connection.execute(text("delete from audit_seal"))
 
 
 async def insert_organization(

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from sqlalchemy import insert, text
+from sqlalchemy import insert, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from tests.cases import RECEIVED, a_submission
@@ -17,6 +17,9 @@ from wiser_fhir.auth.people import Reviewer
 from wiser_fhir.coverage.catalogue import Catalogue
 from wiser_fhir.db.base import person
 from wiser_fhir.db.engine import transaction
+from wiser_fhir.db.life import case_event
+from wiser_fhir.db.sealed import EVENT
+from wiser_fhir.db.vault import data_key
 from wiser_fhir.priorauth.desk import Desk, Reviewing
 from wiser_fhir.priorauth.determination import Determination, Grant, ItemDetermination, Outcome
 from wiser_fhir.priorauth.keeping import Actor, CaseChange, NewRequest, keep, locked
@@ -96,8 +99,12 @@ class NumbersInTurn:
 
 
 async def insert_person(connection: AsyncConnection, **facts: Any) -> Reviewer:
-    """Somebody on the list of those who review: a clinician unless told otherwise."""
+    """Somebody on the list of those who review: a clinician unless told otherwise.
+
+    They have signed in at NOW, unless told otherwise.
+    """
     person_id = time_ordered_uuid()
+    signed_in_at = facts.pop("signed_in_at", NOW)
     roles = facts.pop("roles", ("clinician",))
     licensed = "clinician" in roles
     row = {
@@ -122,12 +129,18 @@ async def insert_person(connection: AsyncConnection, **facts: Any) -> Reviewer:
         specialty=row["specialty"],
         organizations=frozenset(row["organizations"]),
         licence_expires=row["licence_expires"],
+        signed_in_at=signed_in_at,
     )
 
 
 def by(reviewer: Reviewer) -> Reviewing:
     """The person at a request of their own."""
     return Reviewing(reviewer, time_ordered_uuid())
+
+
+def signed_in(reviewer: Reviewer, at: datetime) -> Reviewer:
+    """The person, who signed in again."""
+    return replace(reviewer, signed_in_at=at)
 
 
 def affirm(sequence: int, **grant: Any) -> ItemDetermination:
@@ -244,5 +257,8 @@ async def told(review: ReviewService, who: Reviewer, case_id: UUID) -> dict[str,
 
 async def history(watcher: AsyncEngine, case_id: UUID) -> list[tuple[Any, ...]]:
     """What happened to a case, who did it, and what they said."""
-    query = "select kind, person_id, text from case_event where case_id = :case order by at, id"
-    return await rows(watcher, query, case_id)
+    query = select(case_event).where(case_event.c.case_id == case_id)
+    async with watcher.connect() as db:
+        found = (await db.execute(query.order_by(case_event.c.at, case_event.c.id))).mappings()
+        events = [EVENT.open(await data_key(db, row["organization_id"]), row) for row in found]
+    return [(each["kind"], each["person_id"], each["text"]) for each in events]

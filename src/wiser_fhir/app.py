@@ -6,11 +6,21 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import orjson
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from wiser_fhir.audit.audit_event import AuditEvents
+from wiser_fhir.audit.recorder import Recorder
+from wiser_fhir.audit.startup import record_start
+from wiser_fhir.audit.trail import AuditTrail
+from wiser_fhir.auth.assertion import ClientAssertions
 from wiser_fhir.auth.cds_jwt import CdsAuthenticator
+from wiser_fhir.auth.issuer import Issuer
+from wiser_fhir.auth.keys import JwksCache
+from wiser_fhir.auth.oidc import RelyingParty
 from wiser_fhir.auth.people import PersonAuthenticator
+from wiser_fhir.auth.revoked_certificates import RevokedCertificates
+from wiser_fhir.auth.sessions import Sessions
 from wiser_fhir.auth.tokens import Authenticator
 from wiser_fhir.casework import Casework
 from wiser_fhir.claims import routes as claims
@@ -20,16 +30,25 @@ from wiser_fhir.crd import routes as crd
 from wiser_fhir.crd.door import CrdDoor
 from wiser_fhir.crd.response import no_suite
 from wiser_fhir.db import migrate
-from wiser_fhir.db.engine import create_engine, transaction
+from wiser_fhir.db.engine import transaction
 from wiser_fhir.deployment import (
     PATHS,
     Database,
+    audit_key,
+    audit_keys_before,
+    authenticators,
     base_urls,
     decision_reasons,
     opened,
+    other_issuer,
+    people_party,
+    people_provider,
+    public_origin,
     registry,
     reject_reasons,
-    secrets_key,
+    sandbox_issuer,
+    settings_digest,
+    udap,
 )
 from wiser_fhir.dtr import conformance_routes, preview
 from wiser_fhir.dtr import routes as dtr
@@ -39,11 +58,17 @@ from wiser_fhir.dtr.forms import Forms
 from wiser_fhir.dtr.package import Packages
 from wiser_fhir.dtr.published import Publications
 from wiser_fhir.egress.client import Egress
+from wiser_fhir.egress.tls import outgoing
 from wiser_fhir.fhir.codes import LINES, REQUEST_BUNDLE, Line
 from wiser_fhir.fhir.validation.validator import GuideValidator
 from wiser_fhir.intake.soundness import soundness
 from wiser_fhir.jobs import Job, work
-from wiser_fhir.notify.sealing import Sealer
+from wiser_fhir.oauth import discovery as oauth_discovery
+from wiser_fhir.oauth import external_discovery, udap_discovery, udap_routes
+from wiser_fhir.oauth import routes as oauth
+from wiser_fhir.oauth.endpoints import Endpoints
+from wiser_fhir.oauth.server import AuthorizationServer
+from wiser_fhir.oauth.udap_door import UdapDoor
 from wiser_fhir.pas import information_routes, subscription_routes
 from wiser_fhir.pas.notices import Notices
 from wiser_fhir.pas.reading import PasReading
@@ -58,14 +83,20 @@ from wiser_fhir.priorauth.ledger import Ledger
 from wiser_fhir.priorauth.prepayment_reviews import PrepaymentReviews
 from wiser_fhir.priorauth.registry import Registry
 from wiser_fhir.resources import resource_path
-from wiser_fhir.review import prepayment_routes
+from wiser_fhir.review import audit_routes, prepayment_routes
 from wiser_fhir.review import routes as review
 from wiser_fhir.review.door import ReviewDoor
+from wiser_fhir.sandbox import issuer_routes
 from wiser_fhir.sandbox.suite import SuiteCards
 from wiser_fhir.settings import Settings
+from wiser_fhir.sign_in import routes as sign_in
+from wiser_fhir.sign_in.door import SignInDoor
 from wiser_fhir.web import operations
-from wiser_fhir.web.application import Look, application
+from wiser_fhir.web.application import Look, application, installed_version
+from wiser_fhir.web.connection import Trust
 from wiser_fhir.web.discovery import metadata_router
+from wiser_fhir.web.limits import CallerLimits, Limits, MissBudget, StrangerLimits
+from wiser_fhir.web.session_cookie import Cookies
 from wiser_fhir.work import SECOND, work_of
 
 
@@ -80,22 +111,32 @@ def create_app(settings: Settings, clock: Clock = utc_now, *, works: bool = Fals
     settings.check_mode()
     reject_reasons(settings)
     decision_reasons(settings)
+    people_provider(settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         loading = asyncio.create_task(asyncio.to_thread(_load_data))
         async with opened(settings) as database:
             catalogue, validators = await loading
-            engine = create_engine(database.app, pool_size=settings.database_pool)
-            egress = Egress(settings.sandbox_hosts)
+            engine = database.engine(pool_size=settings.database_pool)
+            egress = Egress(settings.sandbox_hosts, tls=outgoing(settings.egress_ca))
             try:
                 async with transaction(engine) as db:
                     await migrate.check_mode(db, settings.mode)
                     await migrate.check_application_role(db)
-                async with _kept_up(ExemptionList(engine)) as exempt:
+                    digest = settings_digest(settings)
+                    await record_start(db, "server", digest, installed_version())
+                revoked = RevokedCertificates(engine)
+                async with (
+                    _kept_up(ExemptionList(engine), revoked) as exempt,
+                    other_issuer(settings) as other,
+                    people_party(settings, clock) as party,
+                ):
+                    app.state.trust = Trust(revoked, frozenset(settings.tls_proxy_certificates))
                     known = ListedRegistry(registry(settings), exempt)
                     tools = _Tools(settings, clock, engine, egress, catalogue, validators, known)
-                    _furnish(app, tools)
+                    _furnish(app, tools, other)
+                    _let_people_in(app, tools, party)
                     async with _working(settings, database, clock, works=works):
                         yield
             finally:
@@ -107,7 +148,12 @@ def create_app(settings: Settings, clock: Clock = utc_now, *, works: bool = Fals
     telling = [(PATHS[line], subscription_routes.router_for(line)) for line in LINES]
     published = [(PATHS[line], conformance_routes.router_for(line)) for line in LINES]
     forms = [(PATHS[line], dtr.router_for(line)) for line in LINES]
-    metadata = [(PATHS[line], metadata_router(f"metadata-{line}")) for line in LINES]
+    gives_tokens = settings.auth_mode != "external"
+    metadata = [
+        (PATHS[line], metadata_router(f"metadata-{line}", gives_tokens=gives_tokens))
+        for line in LINES
+    ]
+    authorization = _authorization(settings)
     look = Look(
         protected=tuple(f"{path}/" for path in PATHS.values()),
         people=(f"{review.PATH}/",),
@@ -116,13 +162,48 @@ def create_app(settings: Settings, clock: Clock = utc_now, *, works: bool = Fals
         log_level=settings.log_level,
     )
     pages = preview.router(lambda r: r.app.state.forms, clock, open_to_all=settings.sandbox)
-    reviews = [("", prepayment_routes.router), ("", review.router)]
+    reviews = [("", prepayment_routes.router), ("", audit_routes.router), ("", review.router)]
     others = [("", operations.router), ("", crd.router()), ("", claims.router), ("", pages)]
-    routers = [*metadata, *pas, *asking, *telling, *forms, *published, *reviews, *others]
+    fhir = [*metadata, *pas, *asking, *telling, *forms, *published]
+    routers = [*fhir, *authorization, *_sign_in(settings, clock), *reviews, *others]
     app = application(lifespan, routers, look)
     for path, files in preview.static_files().items():
         app.mount(path, files)
     return app
+
+
+def _authorization(settings: Settings) -> list[tuple[str, APIRouter]]:
+    """The authorization server, or where another is found instead."""
+    if settings.auth_mode == "external":
+        return [(path, external_discovery.smart_router(f"smart-{n}")) for n, path in PATHS.items()]
+    by_udap = [(path, udap_discovery.router_for(path)) for path in PATHS.values()]
+    by_udap += [("", udap_routes.router), ("", udap_discovery.crl_router())]
+    smart = [(path, oauth_discovery.smart_router(f"smart-{n}")) for n, path in PATHS.items()]
+    return [*smart, ("", oauth_discovery.server_router()), ("", oauth.router), *by_udap]
+
+
+def _sign_in(settings: Settings, clock: Clock) -> list[tuple[str, APIRouter]]:
+    """Where people sign in; a sandbox may be the provider itself."""
+    issuer = sandbox_issuer(settings, clock)
+    own = [] if issuer is None else [("", issuer_routes.router(issuer))]
+    return [("", sign_in.router), *own]
+
+
+def _udap_door(tools: "_Tools", recorder: Recorder, trust: Trust) -> UdapDoor | None:
+    """Where systems register by UDAP, if they may here."""
+    found = udap(tools.settings, tools.clock)
+    if found is None:
+        return None
+    origin, denied = public_origin(tools.settings), trust.revoked.names
+    return UdapDoor.of(found, origin, tools.engine, recorder, tools.clock, denied)
+
+
+def _let_people_in(app: FastAPI, tools: "_Tools", party: RelyingParty | None) -> None:
+    """Put on `app.state` what signing in, and being signed in, take."""
+    state, engine, clock = app.state, tools.engine, tools.clock
+    state.cookies = Cookies(public_origin(tools.settings))
+    state.sessions = Sessions(engine, clock)
+    state.sign_in = party and SignInDoor(party, engine, state.recorder, clock)
 
 
 @asynccontextmanager
@@ -144,11 +225,20 @@ async def _working(
 
 
 @asynccontextmanager
-async def _kept_up(exempt: ExemptionList) -> AsyncIterator[ExemptionList]:
-    """The list of exempt providers, at most a second behind the database's."""
+async def _kept_up(
+    exempt: ExemptionList, revoked: RevokedCertificates
+) -> AsyncIterator[ExemptionList]:
+    """The list of exempt providers, and that of revoked certificates, at most a second behind the
+    database's.
+    """
     await exempt.refresh()
+    await revoked.refresh()
     stop = asyncio.Event()
-    refreshing = asyncio.create_task(work([Job("exemptions", SECOND, exempt.refresh)], stop))
+    lists = [
+        Job("exemptions", SECOND, exempt.refresh),
+        Job("revoked-certificates", SECOND, revoked.refresh),
+    ]
+    refreshing = asyncio.create_task(work(lists, stop))
     try:
         yield exempt
     finally:
@@ -181,19 +271,36 @@ class _Tools:
     registry: Registry
 
 
-def _furnish(app: FastAPI, tools: _Tools) -> None:
+def _furnish(app: FastAPI, tools: _Tools, other: Issuer | None) -> None:
     """Put on `app.state` what the routes ask for."""
     settings, engine, clock = tools.settings, tools.engine, tools.clock
     state = app.state
     state.public_url = settings.public_url
+    callers = CallerLimits(settings.caller_requests, settings.caller_rate)
+    state.limits = Limits(callers, StrangerLimits(), MissBudget())
     state.engine = engine
-    state.authenticator = Authenticator(engine, clock)
+    embedded = Authenticator(engine, clock)
+    state.authenticator = authenticators(settings, engine, clock, embedded, other)
+    state.other_issuer = other
     state.people = PersonAuthenticator(engine, clock)
     state.cds_authenticator = CdsAuthenticator(engine, clock, tools.egress)
     known = tools.registry
     work_on = Casework.of(settings, clock, engine, tools.catalogue, known)
     state.recorder, service = work_on.recorder, work_on.service
+    door = state.udap = _udap_door(tools, state.recorder, state.trust)
+    by_certificate = None if door is None else door.clients
+    state.oauth = AuthorizationServer(
+        engine=engine,
+        recorder=work_on.recorder,
+        assertions=ClientAssertions(engine, clock, JwksCache(tools.egress), by_certificate),
+        endpoints=Endpoints(public_origin(settings), settings.mtls_url, registers=door is not None),
+        clock=clock,
+        forget=embedded.forget,
+        unbound=settings.sandbox,
+    )
     state.review = ReviewDoor.of(work_on.desk, PasReading())
+    trail = AuditTrail(engine, (audit_key(settings), *audit_keys_before(settings)))
+    state.audit = audit_routes.AuditDoor(trail, AuditEvents(public_origin(settings)))
     state.prepayment = PrepaymentReviews(engine, work_on.recorder, clock)
     claims_service = ClaimService(engine, tools.catalogue, known, state.recorder, clock)
     state.claims = claims.ClaimDoor(claims_service, state.prepayment)
@@ -221,13 +328,11 @@ def _furnish(app: FastAPI, tools: _Tools) -> None:
         for line in LINES
     }
     state.forms = Forms.load(tools.catalogue, bases)
-    sealer = Sealer(secrets_key(settings))
     state.subscriptions = {
         line: subscription_routes.SubscriptionDoor(
             SubscriptionService(
                 engine=engine,
                 recorder=work_on.recorder,
-                sealer=sealer,
                 validator=tools.validators[line],
                 place=Place(line, bases[line]),
                 clock=clock,

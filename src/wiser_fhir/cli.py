@@ -1,6 +1,7 @@
 """The `wiser-fhir` command. What hinders a start is said in one line, never in a trace."""
 
 import asyncio
+import contextlib
 import re
 import sys
 from datetime import date, datetime, timedelta
@@ -15,25 +16,37 @@ from wiser_fhir import server, worker
 from wiser_fhir.app import create_app
 from wiser_fhir.audit.recorder import AuditRow, Detail, write
 from wiser_fhir.auth import cds_clients, people, tokens
-from wiser_fhir.auth.cds_clients import Registration, RegistrationRefused
+from wiser_fhir.auth.cds_clients import RegistrationRefused
 from wiser_fhir.auth.keys import KeysRefused
 from wiser_fhir.auth.scopes import ALL_SCOPES, ScopeRefused
 from wiser_fhir.auth.staff import PersonRefused
+from wiser_fhir.auth.udap_communities import CommunityRefused
 from wiser_fhir.clock import utc_now
+from wiser_fhir.commands import audit as audit_commands
+from wiser_fhir.commands import certificates as certificate_commands
+from wiser_fhir.commands import clients as client_commands
 from wiser_fhir.commands import exemptions as exemption_commands
+from wiser_fhir.commands import keys as key_commands
 from wiser_fhir.commands import metrics as metric_commands
+from wiser_fhir.commands import organizations as organization_commands
 from wiser_fhir.commands import people as people_commands
+from wiser_fhir.commands import udap as udap_commands
 from wiser_fhir.commands import utn as utn_commands
+from wiser_fhir.commands.assertions import assertion
+from wiser_fhir.commands.cds_clients import cds_client
 from wiser_fhir.commands.environment import as_app, as_owner, sandbox_only, settings_of_environment
+from wiser_fhir.commands.issuer_keys import issuer_keys
 from wiser_fhir.commands.notify_hosts import notify_host
+from wiser_fhir.commands.sandbox_certificates import sandbox_certificates
 from wiser_fhir.coverage.check import check_catalogue
 from wiser_fhir.coverage.loading import CatalogueError
 from wiser_fhir.db import migrate as migrations
 from wiser_fhir.db.embedded import EmbeddedError
 from wiser_fhir.db.engine import enter, transaction
+from wiser_fhir.db.vault import CannotOpen, NoVault
 from wiser_fhir.deployment import ehr_key, opened, owner_url
 from wiser_fhir.dtr.error_listing import grouped, listing, sightings
-from wiser_fhir.egress.url import read_origin
+from wiser_fhir.egress.tls import EgressTlsRefused
 from wiser_fhir.errors import Conflict, NotFound, Unavailable
 from wiser_fhir.fhir.validation.compiler import CompileError, compile_guides, verify_guides
 from wiser_fhir.fhir.validation.packages import PackageError
@@ -41,12 +54,14 @@ from wiser_fhir.notify.hosts import HostRefused
 from wiser_fhir.priorauth.retelling import organizations, retold
 from wiser_fhir.sandbox import ehr, tenant
 from wiser_fhir.settings import Settings, SettingsError
+from wiser_fhir.web.tls import TlsFiles, TlsRefused
 
 # What an operator can do something about; its text says what.
 _EXPECTED = (
-    CatalogueError, CompileError, Conflict, EmbeddedError, HostRefused, KeysRefused, NotFound,
-    OSError, PackageError, PersonRefused, RegistrationRefused, ScopeRefused, SettingsError,
-    Unavailable, migrations.NotReady,
+    CannotOpen, CatalogueError, CommunityRefused, CompileError, Conflict, EgressTlsRefused,
+    EmbeddedError, HostRefused, KeysRefused, NotFound, NoVault, OSError, PackageError,
+    PersonRefused, RegistrationRefused, ScopeRefused, SettingsError, TlsRefused, Unavailable,
+    migrations.NotReady,
 )  # fmt: skip
 
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
@@ -63,8 +78,18 @@ sandbox = typer.Typer(help="The sandbox's made-up tenant.", no_args_is_help=True
 igs = typer.Typer(help="The implementation guides that are compiled in.", no_args_is_help=True)
 coverage = typer.Typer(help="What WISeR covers, as data.", no_args_is_help=True)
 cli.add_typer(sandbox, name="sandbox")
+sandbox.command("certificates")(sandbox_certificates)
+cli.add_typer(audit_commands.commands, name="audit")
 cli.add_typer(people_commands.commands, name="person")
+cli.add_typer(organization_commands.commands, name="organization")
+cli.add_typer(client_commands.commands, name="client")
+cli.add_typer(certificate_commands.commands, name="certificate")
 cli.command("notify-host")(notify_host)
+cli.command("cds-client")(cds_client)
+cli.command("assertion")(assertion)
+cli.command("issuer-keys")(issuer_keys)
+cli.add_typer(key_commands.commands, name="keys")
+cli.add_typer(udap_commands.commands, name="udap")
 cli.add_typer(utn_commands.commands, name="utn")
 cli.add_typer(exemption_commands.commands, name="exemption")
 cli.add_typer(metric_commands.commands, name="metrics")
@@ -91,24 +116,51 @@ def _span(text: str) -> timedelta:
 def serve(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port; 0 takes a free one.", min=0, max=65_535)] = 8000,
+    browser_port: Annotated[
+        int | None,
+        typer.Option(
+            help="Port of a second listener that asks for no client certificate.",
+            min=0,
+            max=65_535,
+        ),
+    ] = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT; print `ready http://HOST:PORT` once it answers.
 
-    In the sandbox this starts, migrates and seeds the embedded database by itself.
+    With a second listener both are named, the one that asks for client certificates first. In the
+    sandbox this starts, migrates and seeds the embedded database by itself.
     """
     settings = settings_of_environment()
-    certificate = settings.certificate
-    try:
-        bound = server.bind(host, port)
-    except OSError as fault:
-        raise SettingsError(f"cannot listen on {host}:{port}: {fault.strerror}") from fault
-    address = server.address_of(bound, host, tls=certificate is not None)
-    if settings.sandbox and settings.public_url is None:
-        settings = settings.model_copy(update={"public_url": address})
-    limits = server.Limits(connections=settings.max_connections)
-    with bound:
+    with contextlib.ExitStack() as held:
+        listeners = _listeners(settings, held, host, port, browser_port)
+        addresses = [server.address_of(each.bound, host, tls=bool(each.tls)) for each in listeners]
+        if settings.sandbox and settings.public_url is None:
+            settings = settings.model_copy(update={"public_url": addresses[0]})
+        limits = server.Limits(connections=settings.max_connections)
         app = create_app(settings, works=settings.sandbox)
-        server.run(app, bound, lambda: print(f"ready {address}", flush=True), limits, certificate)
+        ready = " ".join(["ready", *addresses])
+        server.run(app, listeners, lambda: print(ready, flush=True), limits)
+
+
+def _listeners(
+    settings: Settings, held: contextlib.ExitStack, host: str, port: int, browser_port: int | None
+) -> list[server.Listener]:
+    """What is listened on. Raises SettingsError, TlsRefused."""
+    settings.check_mode()  # it names the setting of a file that is not there
+    if browser_port is not None and settings.tls_client_ca is None:
+        raise SettingsError("--browser-port: needs WISER_TLS_CLIENT_CA")
+    ports = [port] if browser_port is None else [port, browser_port]
+    bound = []
+    for each in ports:
+        try:
+            bound.append(held.enter_context(server.bind(host, each)))
+        except OSError as fault:
+            raise SettingsError(f"cannot listen on {host}:{each}: {fault.strerror}") from fault
+    if settings.certificate is None:
+        return [server.Listener(each) for each in bound]
+    files = TlsFiles(*settings.certificate, settings.tls_client_ca, settings.tls_crl)
+    asking = [files, files.without_clients()]
+    return [server.Listener(one, tls.context()) for one, tls in zip(bound, asking, strict=False)]
 
 
 @cli.command("worker")
@@ -224,58 +276,6 @@ async def _cds_token(settings: Settings, client: str, url: str) -> str:
         await enter(db, organization_id)
         await write(db, _by(client_id, organization_id, "cds-token.issue", {"by": "command"}))
     return ehr.cds_token(ehr_key(settings), issuers[client], url, utc_now())
-
-
-@cli.command("cds-client")
-def cds_client(
-    client: Annotated[str, typer.Option(help="Name of a client that there is.")],
-    iss: Annotated[str | None, typer.Option(help="The `iss` of its JWTs.")] = None,
-    jwks_url: Annotated[
-        str | None, typer.Option(help="Where it keeps its public keys; the only `jku` taken.")
-    ] = None,
-    jwks: Annotated[Path | None, typer.Option(help="File of its public keys.")] = None,
-    fhir_server: Annotated[
-        list[str] | None,
-        typer.Option(help="Base URL at which it may be asked for more; may be repeated."),
-    ] = None,
-    revoke: Annotated[bool, typer.Option("--revoke", help="Take none of its JWTs any more.")] = (
-        False
-    ),
-) -> None:
-    """Register a client as an EHR that calls CDS Hooks, or change or revoke it, as the owner role.
-
-    Needs WISER_DATABASE_OWNER_URL, except for the sandbox's embedded database.
-    """
-    settings = settings_of_environment()
-    registration = None
-    if not revoke:
-        keys = None if jwks is None else cds_clients.read_key_file(jwks.read_bytes())
-        registration = Registration(iss or "", jwks_url, keys, tuple(fhir_server or ()))
-        origins = (read_origin(each) for each in settings.sandbox_hosts if settings.sandbox)
-        registration.check([each for each in origins if each is not None])
-    elif iss or jwks_url or jwks or fhir_server:
-        raise RegistrationRefused("--revoke goes with --client alone")
-    asyncio.run(_change_cds_client(settings, client, registration))
-    print("revoked" if registration is None else "registered")
-
-
-async def _change_cds_client(
-    settings: Settings, client: str, registration: Registration | None
-) -> None:
-    """Register, or revoke where there is nothing to register."""
-    async with as_owner(settings, "cds-client") as engine, transaction(engine) as db:
-        await migrations.check_mode(db, settings.mode)
-        client_id, organization_id = await cds_clients.client_named(db, client)
-        if registration is None:
-            await cds_clients.revoke(db, client_id)
-            row = _by(client_id, organization_id, "cds-client.revoke", {})
-        else:
-            await cds_clients.register(db, client_id, organization_id, registration)
-            keys = "value" if registration.jwks_url is None else registration.jwks_url
-            detail = {"iss": registration.iss, "keys": keys}
-            row = _by(client_id, organization_id, "cds-client.register", detail)
-        await enter(db, organization_id)
-        await write(db, row)
 
 
 def _by(client_id: UUID, organization_id: UUID, action: str, detail: Detail) -> AuditRow:

@@ -18,7 +18,7 @@ import httpx
 from sqlalchemy import text
 
 from wiser_fhir.clock import business_date, utc_now
-from wiser_fhir.db.engine import create_engine, enter, transaction
+from wiser_fhir.db.engine import enter, transaction
 from wiser_fhir.deployment import opened
 from wiser_fhir.resources import resource_path
 from wiser_fhir.settings import Settings
@@ -208,7 +208,7 @@ def _asked(client: httpx.Client, pended: Answer) -> None:
 async def _show_rows(settings: Settings, answers: list[Answer]) -> None:
     ids = [answer.claim_response["id"] for answer in answers]
     async with opened(settings) as database:
-        engine = create_engine(database.owner or database.app, pool_size=1)
+        engine = database.owner_engine() or database.engine(pool_size=1)
         try:
             async with transaction(engine) as connection:
                 sender = await connection.scalar(text(_SENDER), {"client": _CLIENT})

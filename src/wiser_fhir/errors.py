@@ -6,10 +6,13 @@ WiserError
 ├── ProfileViolation     business-rule  valid R4 that breaks a profile or a rule of the operation
 ├── TooLarge             too-long
 ├── Unauthenticated      login
+│   └── SignInTooOld     login          the person has to sign in again for this
 ├── Forbidden            forbidden
+│   └── OutOfScope       forbidden      the token is for other things
 ├── NotFound             not-found      absent or another organization's: the two look the same
 ├── Conflict             conflict
 ├── NotSupported         not-supported
+├── Throttled            throttled      too much at once from one caller; worth sending again later
 └── Unavailable          transient      the database is away; worth sending again
 """
 
@@ -69,15 +72,38 @@ class TooLarge(WiserError):
 
 
 class Unauthenticated(WiserError):
-    """No token, or not a live one."""
+    """No token, or not a live one. `challenge` tells what is needed."""
 
     issue_code = "login"
+    challenge = "Bearer"
+
+
+class SignInTooOld(Unauthenticated):
+    """Known, but not shown lately enough. `max_age` is how old a sign-in may be, in seconds.
+
+    Source: RFC 9470, 3.
+    """
+
+    def __init__(self, text: str, max_age: int) -> None:
+        super().__init__(text)
+        self.challenge = (
+            f'Bearer error="insufficient_user_authentication", error_description="{text}",'
+            f' max_age="{max_age}"'
+        )
 
 
 class Forbidden(WiserError):
     """The caller is known and may not do this."""
 
     issue_code = "forbidden"
+
+
+class OutOfScope(Forbidden):
+    """The caller's token is not for this. Source: RFC 6750, 3.1."""
+
+    def __init__(self, needed: str) -> None:
+        super().__init__(f"The token's scopes do not cover {needed}.")
+        self.challenge = f'Bearer error="insufficient_scope", scope="{needed}"'
 
 
 class NotFound(WiserError):
@@ -99,6 +125,21 @@ class NotSupported(WiserError):
     """Understood, and not offered."""
 
     issue_code = "not-supported"
+
+
+class Throttled(WiserError):
+    """Too much from one caller.
+
+    `retry_after` is when to come again, in whole seconds; `guessing` that it asked for too many
+    things that there are not.
+    """
+
+    issue_code = "throttled"
+
+    def __init__(self, text: str, retry_after: int = 1, *, guessing: bool = False) -> None:
+        super().__init__(text)
+        self.retry_after = retry_after
+        self.guessing = guessing
 
 
 class Unavailable(WiserError):

@@ -10,11 +10,9 @@ import gc
 import socket
 import ssl
 from asyncio import TimerHandle
-from base64 import urlsafe_b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
-from hashlib import sha256
-from pathlib import Path
 from types import FrameType
 
 import uvicorn
@@ -22,6 +20,8 @@ import uvloop
 from fastapi import FastAPI
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from wiser_fhir.web.connection import thumbprint_of
 
 _GRACE_SECONDS = 10
 _KEEP_ALIVE_SECONDS = 30
@@ -193,24 +193,19 @@ def _tls_facts(transport: asyncio.Transport) -> dict[object, object] | None:
         return None
     asked = tls.context.verify_mode != ssl.CERT_NONE
     certificate = tls.getpeercert(binary_form=True) if asked else None
-    thumbprint = (
-        urlsafe_b64encode(sha256(certificate).digest()).rstrip(b"=") if certificate else b""
-    )
     return {
         "tls_version": tls.version(),
         "client_cert": certificate,
-        "x5t#S256": thumbprint.decode() or None,
+        "x5t#S256": thumbprint_of(certificate) if certificate else None,
     }
 
 
-def _tls_context(_config: Config, default: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
-    """TLS 1.2 or 1.3 with forward secrecy. No resumption: it skips a certificate's check."""
-    context = default()
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.num_tickets = 0
-    context.set_ciphers("ECDHE+AESGCM:ECDHE+CHACHA20")
-    context.options |= ssl.OP_NO_TICKET | ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
-    return context
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """A bound socket, and the TLS spoken on it; None for plain HTTP."""
+
+    bound: socket.socket
+    tls: ssl.SSLContext | None = None
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -236,30 +231,41 @@ def address_of(bound: socket.socket, host: str, *, tls: bool) -> str:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn that says when it answers, and for which a signal is an orderly end, not an error."""
+    """uvicorn that says when it answers, and for which a signal is an orderly end, not an error.
 
-    def __init__(self, config: Config, limits: Limits, ready: Callable[[], None]) -> None:
+    The limit of connections is one for all listeners.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        listeners: Sequence[Listener],
+        limits: Limits,
+        ready: Callable[[], None],
+    ) -> None:
         super().__init__(config)
+        self._listeners = listeners
         self._limits = limits
         self._ready = ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        handshake_seconds = self._limits.header_seconds if self.config.ssl else None
-        loop = asyncio.get_running_loop()
-        self.servers = [
-            await loop.create_server(
-                self._protocol,
-                sock=bound,
-                ssl=self.config.ssl,
-                backlog=self.config.backlog,
-                ssl_handshake_timeout=handshake_seconds,
-            )
-            for bound in sockets or ()
-        ]
+        self.servers = [await self._listening(each) for each in self._listeners]
         self.started = True
         gc.collect()
         gc.freeze()  # what is there now stays: the collector need not walk it again
+        gc.enable()
         self._ready()
+
+    async def _listening(self, listener: Listener) -> asyncio.Server:
+        tls = listener.tls
+        return await asyncio.get_running_loop().create_server(
+            self._protocol,
+            sock=listener.bound,
+            ssl=tls,
+            backlog=self.config.backlog,
+            ssl_handshake_timeout=self._limits.header_seconds if tls else None,
+            ssl_shutdown_timeout=self._limits.linger_seconds if tls else None,
+        )
 
     def _protocol(self) -> SecureProtocol:
         protocol = SecureProtocol(self.config, self.server_state, {})
@@ -273,13 +279,9 @@ class _Server(uvicorn.Server):
 
 
 def build(
-    app: FastAPI,
-    ready: Callable[[], None],
-    limits: Limits,
-    certificate: tuple[Path, Path] | None = None,
+    app: FastAPI, listeners: Sequence[Listener], ready: Callable[[], None], limits: Limits
 ) -> uvicorn.Server:
-    """The server for an application; `ready` is called once it answers."""
-    certificate_file, key_file = certificate or (None, None)
+    """The server for an application; `ready` is called once it answers on every listener."""
     config = Config(
         app,
         http=SecureProtocol,
@@ -292,29 +294,26 @@ def build(
         backlog=_BACKLOG,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=_GRACE_SECONDS,
-        ssl_certfile=certificate_file,
-        ssl_keyfile=key_file,
-        ssl_context_factory=_tls_context if certificate else None,
     )
-    return _Server(config, limits, ready)
+    return _Server(config, listeners, limits, ready)
 
 
 def run(
-    app: FastAPI,
-    bound: socket.socket,
-    ready: Callable[[], None],
-    limits: Limits,
-    certificate: tuple[Path, Path] | None = None,
+    app: FastAPI, listeners: Sequence[Listener], ready: Callable[[], None], limits: Limits
 ) -> None:
-    """Serve on a bound socket until SIGTERM or SIGINT.
+    """Serve on bound sockets until SIGTERM or SIGINT.
 
     The application's own start is awaited first and its errors are raised here.
     """
-    server = build(app, ready, limits, certificate)
+    server = build(app, listeners, ready, limits)
+    gc.disable()  # until it answers: next to nothing of what a start makes is garbage
 
     async def serve() -> None:
         async with app.router.lifespan_context(app):
-            await server.serve([bound])
+            await server.serve([each.bound for each in listeners])
 
-    with bound, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with ExitStack() as held:
+        for each in listeners:
+            held.enter_context(each.bound)
+        runner = held.enter_context(asyncio.Runner(loop_factory=uvloop.new_event_loop))
         runner.run(serve())

@@ -8,6 +8,7 @@ import base64
 import binascii
 import difflib
 import os
+import re
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -31,7 +32,7 @@ from pydantic_settings import (
 )
 
 from wiser_fhir.egress.scanner import ScannerAddress
-from wiser_fhir.egress.url import read_origin
+from wiser_fhir.egress.url import read_origin, read_url
 
 PREFIX = "WISER_"
 
@@ -42,7 +43,23 @@ Listed = NoDecode  # comma-separated in the environment, not JSON
 MODEL_STATES: tuple[State, ...] = get_args(State)
 _SHORTEST_KEY = 32
 SANDBOX_PREFIX = "ZZ"
-_FILES = ("tls_cert", "tls_key", "registry", "reject_reasons", "decision_reasons")
+_HEX_THUMBPRINT = re.compile("[0-9A-Fa-f]{64}")
+_THUMBPRINT = re.compile("[A-Za-z0-9_-]{43}")
+_FILES = (
+    "tls_cert",
+    "tls_key",
+    "tls_client_ca",
+    "tls_crl",
+    "people_client_key",
+    "tls_client_cert",
+    "tls_client_key",
+    "egress_ca",
+    "auth_client_key",
+    "audit_signing_key",
+    "registry",
+    "reject_reasons",
+    "decision_reasons",
+)
 
 
 class SettingsError(Exception):
@@ -94,7 +111,70 @@ class Settings(BaseSettings):
     tls_key: Path | None = Field(None, description="Private key of the certificate (PEM).")
     tls_proxy: str | None = Field(
         None,
-        description="Name of the proxy in front that ends TLS; nothing it forwards is trusted.",
+        description="Name of the proxy in front that ends TLS; nothing it forwards is trusted, but"
+        " for the client certificates of one in `WISER_TLS_PROXY_CERTIFICATES`.",
+    )
+    tls_client_ca: Path | None = Field(
+        None,
+        description="Authorities (PEM) whose certificates clients may show. Unset: no client is"
+        " asked for one. Read anew when the file changes.",
+    )
+    tls_crl: Path | None = Field(
+        None,
+        description="Lists of revoked certificates (PEM), one of each authority in a client's"
+        " chain. A certificate whose authority has no list here, or one out of date, is refused."
+        " Unset: no lists are looked at. Read anew when the file changes.",
+    )
+    tls_proxy_certificates: Annotated[tuple[str, ...], Listed] = Field(
+        (),
+        description="SHA-256 thumbprints, as hex or `x5t#S256`, of the certificates with which"
+        " proxies call: only they are believed when they name a client's, in `X-Client-Cert`.",
+    )
+    mtls_url: str | None = Field(
+        None,
+        description="Scheme, host and port of the listener that asks for client certificates, if"
+        " it is another than that of `WISER_PUBLIC_URL`.",
+    )
+    tls_client_cert: Path | None = Field(
+        None,
+        description="Certificate chain (PEM) that this server shows to subscribers' servers when it"
+        " notifies them, with its key.",
+    )
+    tls_client_key: Path | None = Field(None, description="Private key of that certificate (PEM).")
+    egress_ca: Path | None = Field(
+        None,
+        description="Authorities (PEM) that are believed beside the system's when this server calls"
+        " others.",
+    )
+    auth_mode: Literal["embedded", "external", "both"] = Field(
+        "embedded",
+        description="Whose tokens clients bring: our own (`embedded`), those of `WISER_AUTH_ISSUER`"
+        " (`external`, which turns the authorization server here off), or `both`.",
+    )
+    auth_issuer: str | None = Field(
+        None,
+        description="Another issuer of clients' tokens, as its `iss` stands, such as"
+        " `https://sso.example/realms/payer`; https, but for the sandbox.",
+    )
+    auth_audience: str | None = Field(
+        None,
+        min_length=1,
+        max_length=2048,
+        description="What the `aud` of that issuer's tokens is for us. Unset: `WISER_PUBLIC_URL`.",
+    )
+    auth_introspection_url: str | None = Field(
+        None,
+        description="Where that issuer tells about a token (RFC 7662): each one is asked about,"
+        " so that one taken back is refused within ten seconds. Unset: its tokens are JWTs (RFC"
+        " 9068), good until they end.",
+    )
+    auth_client_id: str | None = Field(
+        None, min_length=1, description="What that issuer calls us when it is asked."
+    )
+    auth_client_key: Path | None = Field(
+        None,
+        description="Private key (PEM, RSA or EC on P-256 or P-384) by which we prove it;"
+        " `issuer-keys` prints the public half for the issuer.",
     )
     utn_source: Literal["local"] | None = Field(
         None,
@@ -120,17 +200,71 @@ class Settings(BaseSettings):
         description="Exact origins the sandbox may call besides its own, http and loopback"
         " included. Refused in production.",
     )
+    people_issuer: str | None = Field(
+        None,
+        description="OpenID provider where people sign in: its issuer, by https in production."
+        " Unset: nobody signs in, and in the sandbox people are picked from a page.",
+    )
+    people_client_id: str | None = Field(
+        None,
+        min_length=1,
+        description="What this server is called there. Its redirect URI is"
+        " `{WISER_PUBLIC_URL}/sign-in/callback`.",
+    )
+    people_client_key: Path | None = Field(
+        None,
+        description="Private key (PEM: P-256, P-384 or RSA) that this server authenticates with"
+        " there (`private_key_jwt`); its public half is at `/sign-in/keys`.",
+    )
+    people_client_secret: SecretStr | None = Field(
+        None, description="Secret instead of that key, where the provider takes no keys."
+    )
+    people_acr: Annotated[tuple[str, ...], Listed] = Field(
+        (),
+        description="Ways to authenticate (`acr`), comma-separated, of which signing in again"
+        " before a decision against a provider asks for one. Unset: the provider's own choice.",
+    )
     audit_key: SecretBytes | None = Field(
         None,
         description="Key of the HMAC that stands for a beneficiary in the audit trail: at least 32"
         " bytes in base64. Needed in production; in the sandbox generated once and kept in the"
         " data directory.",
     )
+    audit_keys_before: Annotated[tuple[SecretBytes, ...], Listed] = Field(
+        (),
+        description="Audit keys of earlier days, newest first, comma-separated, each as"
+        " `WISER_AUDIT_KEY`: what they sealed can be verified and found, nothing new is sealed by"
+        " them.",
+    )
+    audit_signing_key: Path | None = Field(
+        None,
+        description="Private key (PEM, P-384) that signs checkpoints of the audit trail; public"
+        " keys of earlier ones may follow it in the file. The worker's alone: a production worker"
+        " needs it. In the sandbox generated once and kept in the data directory.",
+    )
+    audit_checkpoints: Path | None = Field(
+        None,
+        description="Folder that checkpoints of the audit trail are written to and never changed"
+        " in: a mount of write-once storage elsewhere. A production worker needs it; in the sandbox"
+        " a folder in the data directory.",
+    )
     secrets_key: SecretBytes | None = Field(
         None,
-        description="Key that encrypts what subscribers entrust to us (headers, endpoints): at"
+        description="Key that wraps the keys by which what is stored about people is encrypted: at"
         " least 32 bytes in base64, the same for every process. Needed in production; in the"
         " sandbox generated once and kept in the data directory.",
+    )
+    secrets_keys_before: Annotated[tuple[SecretBytes, ...], Listed] = Field(
+        (),
+        description="Other such keys that still open what they wrapped, comma-separated: those"
+        " before, and while the key is changed the next one.",
+    )
+    index_key: SecretBytes | None = Field(
+        None,
+        description="Key of the index by which a beneficiary's records are found without their"
+        " number: at least 32 bytes in base64, the same for every process. Needed in production;"
+        " in the sandbox generated once and kept in the data directory. It is changed only with"
+        " `wiser-fhir keys reindex`, while nothing is served.",
     )
     scanner: str | None = Field(
         None,
@@ -161,6 +295,35 @@ class Settings(BaseSettings):
         description="TOML file that maps our reasons for a decision to X12 886 codes; unset: our"
         " own map.",
     )
+    udap_anchors: Annotated[tuple[str, ...], Listed] = Field(
+        (),
+        description="Trust communities of UDAP, comma-separated: for each `<its URI>=<path>`, the"
+        " path of a PEM file of its anchors or of a folder of such files; without `<its URI>=` for"
+        " one that goes by none. Unset: nobody registers by UDAP; the sandbox has a community of"
+        " its own beside.",
+    )
+    udap_certificate: Annotated[tuple[str, ...], Listed] = Field(
+        (),
+        description="This server's own certificate chain (PEM, leaf first, which names both base"
+        " URLs as URIs) in a community, as `<URI>=<path>`; without `<URI>=` in each that has none"
+        " of its own. With it UDAP metadata is signed; without it there is none.",
+    )
+    udap_key: Annotated[tuple[str, ...], Listed] = Field(
+        (),
+        description="Private key (PEM, RSA) of each certificate of `WISER_UDAP_CERTIFICATE`, named"
+        " alike.",
+    )
+    udap_crls: Path | None = Field(
+        None,
+        description="Folder of lists of revoked certificates (PEM or DER): a client's certificate"
+        " is refused unless there is a current one of every authority in its chain. Needed with"
+        " `WISER_UDAP_ANCHORS`.",
+    )
+    udap_crl_urls: Annotated[tuple[str, ...], Listed] = Field(
+        (),
+        description="Where the worker gets such lists every hour and keeps them in that folder,"
+        " comma-separated; http is allowed, for a list is signed. Unset: somebody else fills it.",
+    )
     fhir_packages: Path | None = Field(
         None,
         description="Folder of FHIR packages, `<id>#<version>.tgz`, for `igs compile` and"
@@ -171,6 +334,18 @@ class Settings(BaseSettings):
         ge=8,
         le=65_536,
         description="Open connections per process; beyond it the answer is 503.",
+    )
+    caller_requests: int = Field(
+        128,
+        ge=4,
+        description="Requests at once of one organization or person, per process; beyond it the"
+        " answer is 429.",
+    )
+    caller_rate: float = Field(
+        100,
+        gt=0,
+        description="Requests a second of one organization or person, per process, for long; ten"
+        " times as many may come at once. Beyond it the answer is 429.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="How much is logged."
@@ -204,30 +379,61 @@ class Settings(BaseSettings):
         except ValidationError as error:
             raise SettingsError(_one_line(error)) from None
 
-    @field_validator("states", "sandbox_hosts", mode="before")
+    @field_validator(
+        "states",
+        "sandbox_hosts",
+        "tls_proxy_certificates",
+        "udap_anchors",
+        "udap_certificate",
+        "udap_key",
+        "udap_crl_urls",
+        "people_acr",
+        "secrets_keys_before",
+        "audit_keys_before",
+        mode="before",
+    )
     @classmethod
     def _split(cls, value: object) -> object:
         if not isinstance(value, str):
             return value
         return tuple(part for part in (each.strip() for each in value.split(",")) if part)
 
-    @field_validator("audit_key", "secrets_key", mode="before")
+    @field_validator("audit_key", "secrets_key", "index_key", mode="before")
     @classmethod
     def _decode_key(cls, value: object, about: ValidationInfo) -> object:
-        if not isinstance(value, str):
-            return value
-        try:
-            key = base64.b64decode(value, validate=True)
-        except binascii.Error:
-            raise _named(str(about.field_name).upper(), "is not base64") from None
-        if len(key) < _SHORTEST_KEY:
-            raise _named(str(about.field_name).upper(), f"needs at least {_SHORTEST_KEY} bytes")
-        return key
+        return _key(str(about.field_name), value) if isinstance(value, str) else value
 
-    @field_validator("public_url")
+    @field_validator("secrets_keys_before", "audit_keys_before", mode="after")
     @classmethod
-    def _origin_only(cls, value: str | None) -> str | None:
-        return None if value is None else origin("PUBLIC_URL", value)
+    def _decode_keys(cls, value: tuple[SecretBytes, ...], about: ValidationInfo) -> object:
+        name = str(about.field_name)
+        return tuple(SecretBytes(_key(name, key.get_secret_value().decode())) for key in value)
+
+    @field_validator("public_url", "mtls_url")
+    @classmethod
+    def _origin_only(cls, value: str | None, about: ValidationInfo) -> str | None:
+        return None if value is None else origin(str(about.field_name).upper(), value)
+
+    @field_validator("udap_crl_urls")
+    @classmethod
+    def _urls_only(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(map(read_url, value)):
+            raise _named("UDAP_CRL_URLS", "needs URLs that can be read in one way only")
+        return value
+
+    @field_validator("tls_proxy_certificates")
+    @classmethod
+    def _thumbprints_only(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(map(_thumbprint, value))
+
+    @field_validator("auth_issuer", "auth_introspection_url")
+    @classmethod
+    def _url_only(cls, value: str | None, about: ValidationInfo) -> str | None:
+        read = None if value is None else read_url(value)
+        if value is not None and (read is None or read.query is not None):
+            name = str(about.field_name).upper()
+            raise _named(name, "is no http or https URL that can be read in one way only")
+        return value
 
     @field_validator("scanner")
     @classmethod
@@ -269,22 +475,116 @@ class Settings(BaseSettings):
         return self.tls_cert, self.tls_key
 
     @property
+    def client_certificate(self) -> tuple[Path, Path] | None:
+        """Certificate chain and key that subscribers' servers are shown."""
+        if self.tls_client_cert is None or self.tls_client_key is None:
+            return None
+        return self.tls_client_cert, self.tls_client_key
+
+    @property
     def affirms_by_software(self) -> bool:
         """Whether software may affirm."""
         return self.sandbox if self.auto_affirm is None else self.auto_affirm
 
     def check_mode(self) -> None:
         """What serving in this mode needs and refuses. Raises SettingsError naming every fault."""
-        problems = _pair_problems(self) + _file_problems(self)
+        problems = _pair_problems(self) + _file_problems(self) + _folder_problems(self)
         if not self.sandbox:
             problems += _production_problems(self)
         if problems:
             raise SettingsError("; ".join(problems))
 
+    def check_worker(self) -> None:
+        """What a worker needs beyond that: it alone vouches for the audit trail.
+
+        Raises SettingsError naming every fault.
+        """
+        names = () if self.sandbox else ("audit_signing_key", "audit_checkpoints")
+        problems = [
+            f"{PREFIX}{name.upper()}: a production worker needs it"
+            for name in names
+            if getattr(self, name) is None
+        ]
+        if self.audit_checkpoints is not None and not self.audit_checkpoints.is_dir():
+            problems.append(f"WISER_AUDIT_CHECKPOINTS: no such folder: {self.audit_checkpoints}")
+        if problems:
+            raise SettingsError("; ".join(problems))
+
+
+def _key(name: str, value: str) -> bytes:
+    try:
+        key = base64.b64decode(value, validate=True)
+    except binascii.Error:
+        raise _named(name.upper(), "is not base64") from None
+    if len(key) < _SHORTEST_KEY:
+        raise _named(name.upper(), f"needs at least {_SHORTEST_KEY} bytes")
+    return key
+
 
 def _pair_problems(settings: Settings) -> list[str]:
+    problems = []
     if (settings.tls_cert is None) != (settings.tls_key is None):
-        return ["WISER_TLS_CERT and WISER_TLS_KEY: set both or neither"]
+        problems.append("WISER_TLS_CERT and WISER_TLS_KEY: set both or neither")
+    if (settings.tls_client_cert is None) != (settings.tls_client_key is None):
+        problems.append("WISER_TLS_CLIENT_CERT and WISER_TLS_CLIENT_KEY: set both or neither")
+    problems += [
+        f"WISER_{name}: needs WISER_{needed}"
+        for name, needed in (
+            ("TLS_CLIENT_CA", "TLS_CERT"),
+            ("TLS_CRL", "TLS_CLIENT_CA"),
+            ("TLS_PROXY_CERTIFICATES", "TLS_CLIENT_CA"),
+            ("UDAP_ANCHORS", "UDAP_CRLS"),
+            ("UDAP_CERTIFICATE", "UDAP_ANCHORS"),
+            ("UDAP_CRL_URLS", "UDAP_CRLS"),
+        )
+        if getattr(settings, name.lower()) and not getattr(settings, needed.lower())
+    ]
+    return problems + _issuer_problems(settings) + _people_problems(settings)
+
+
+def _issuer_problems(settings: Settings) -> list[str]:
+    """Another issuer is named where it counts, and not where it does not."""
+    asked = ("auth_introspection_url", "auth_client_id", "auth_client_key")
+    given = [name for name in asked if getattr(settings, name) is not None]
+    problems = []
+    if (settings.auth_issuer is None) != (settings.auth_mode == "embedded"):
+        problems.append("WISER_AUTH_ISSUER: goes with WISER_AUTH_MODE=external or both")
+    if given and (settings.auth_issuer is None or len(given) < len(asked)):
+        names = " and ".join(f"{PREFIX}{name.upper()}" for name in asked)
+        problems.append(f"{names}: set all with WISER_AUTH_ISSUER, or none")
+    if settings.auth_audience is not None and settings.auth_issuer is None:
+        problems.append("WISER_AUTH_AUDIENCE: needs WISER_AUTH_ISSUER")
+    return problems
+
+
+def _people_problems(settings: Settings) -> list[str]:
+    """Where people sign in this server is somebody, by one proof of it."""
+    issuer, client = settings.people_issuer, settings.people_client_id
+    proofs = ("people_client_key", "people_client_secret")
+    given = [name for name in proofs if getattr(settings, name) is not None]
+    problems = []
+    if issuer is not None and not _is_issuer(issuer):
+        problems.append("WISER_PEOPLE_ISSUER: is no URL of an issuer")
+    if (issuer is None) != (client is None):
+        problems.append("WISER_PEOPLE_ISSUER and WISER_PEOPLE_CLIENT_ID: set both or neither")
+    if (issuer is None and given) or (issuer is not None and len(given) != 1):
+        problems.append(
+            "WISER_PEOPLE_CLIENT_KEY: with WISER_PEOPLE_ISSUER set it, or"
+            " WISER_PEOPLE_CLIENT_SECRET, and not both"
+        )
+    return problems
+
+
+def _is_issuer(url: str) -> bool:
+    """Whether a URL can name an issuer: it has no query. Source: RFC 8414, 2."""
+    place = read_url(url)
+    return place is not None and place.query is None
+
+
+def _folder_problems(settings: Settings) -> list[str]:
+    folder = settings.udap_crls
+    if folder is not None and not folder.is_dir():
+        return [f"WISER_UDAP_CRLS: no such folder: {folder}"]
     return []
 
 
@@ -300,7 +600,10 @@ def _file_problems(settings: Settings) -> list[str]:
 def _production_problems(settings: Settings) -> list[str]:
     problems = [
         f"{PREFIX}{name.upper()}: production needs it"
-        for name in ("database_url", "utn_source", "public_url", "audit_key", "secrets_key")
+        for name in (
+            *("database_url", "utn_source", "public_url"),
+            *("audit_key", "secrets_key", "index_key"),
+        )
         if getattr(settings, name) is None
     ]
     if settings.tls_cert is None and settings.tls_proxy is None:
@@ -311,7 +614,22 @@ def _production_problems(settings: Settings) -> list[str]:
         problems.append(f"WISER_UTN_PREFIX: production needs one other than {SANDBOX_PREFIX}")
     if settings.sandbox_hosts:
         problems.append("WISER_SANDBOX_HOSTS: production refuses it")
+    problems += [
+        f"{PREFIX}{name.upper()}: production needs https"
+        for name in ("mtls_url", "auth_issuer", "auth_introspection_url", "people_issuer")
+        if not (getattr(settings, name) or "https:").startswith("https:")
+    ]
     return problems
+
+
+def _thumbprint(value: str) -> str:
+    """A SHA-256 thumbprint as `x5t#S256`, from that or from hex with or without colons."""
+    digits = value.replace(":", "")
+    if _HEX_THUMBPRINT.fullmatch(digits):
+        return base64.urlsafe_b64encode(bytes.fromhex(digits)).rstrip(b"=").decode()
+    if _THUMBPRINT.fullmatch(value):
+        return value
+    raise _named("TLS_PROXY_CERTIFICATES", "is not a list of SHA-256 thumbprints")
 
 
 def origin(name: str, value: str) -> str:

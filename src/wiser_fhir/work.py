@@ -4,26 +4,38 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from wiser_fhir.audit.checkpoints import CheckpointWriter
+from wiser_fhir.audit.decisions import all_changed
+from wiser_fhir.audit.inspection import Inspection
 from wiser_fhir.audit.recorder import Recorder
-from wiser_fhir.auth import cds_jwt, people, tokens
+from wiser_fhir.audit.sealing import TrailSealer
+from wiser_fhir.audit.verifying import Verifier
+from wiser_fhir.auth import assertion, cds_jwt, people, sessions, tokens
+from wiser_fhir.auth.udap_lists import ListsKeptNew
 from wiser_fhir.casework import Casework
 from wiser_fhir.clock import Clock
 from wiser_fhir.coverage.catalogue import Catalogue
-from wiser_fhir.db.engine import create_engine, transaction
+from wiser_fhir.db.engine import transaction
 from wiser_fhir.deployment import (
     Database,
     audit_key,
+    chain_keys,
+    checkpoint_folder,
+    checkpoint_keys,
+    decision_keys,
     registry,
+    sandbox_community,
     scanner,
-    secrets_key,
     utn_source,
 )
 from wiser_fhir.egress.client import Egress
+from wiser_fhir.egress.crl import CrlEgress
+from wiser_fhir.egress.tls import outgoing
 from wiser_fhir.jobs import Job
-from wiser_fhir.notify.sealing import Sealer
 from wiser_fhir.notify.sender import Sender
 from wiser_fhir.pas.notices import Notices, Trail
 from wiser_fhir.pas.reading import PasReading
@@ -38,6 +50,7 @@ from wiser_fhir.settings import Settings
 
 SECOND = 1.0
 MINUTE = 60.0
+HOUR = 3_600.0
 _SENDER_CONNECTIONS = 4
 _CONNECTIONS = 3
 # A token is kept a day after its end, so that who asks why it was refused can be told.
@@ -48,7 +61,7 @@ _JWTS_KEPT = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class Purge:
-    """Forgets tokens and CDS Hooks JWTs that ended. Only the owner role may."""
+    """Forgets tokens and JWTs of clients that ended. Only the owner role may."""
 
     owner: AsyncEngine
     clock: Clock
@@ -58,18 +71,20 @@ class Purge:
         async with transaction(self.owner) as db:
             ended = await tokens.purge(db, self.clock() - _TOKENS_KEPT)
             ended += await people.purge(db, self.clock() - _TOKENS_KEPT)
+            ended += await sessions.purge(db, self.clock() - _TOKENS_KEPT)
+            ended += await assertion.purge(db, self.clock() - _JWTS_KEPT)
             return ended + await cds_jwt.purge(db, self.clock() - _JWTS_KEPT)
 
 
 @asynccontextmanager
 async def _sending(settings: Settings, database: Database, clock: Clock) -> AsyncIterator[Sender]:
     """What tells subscribers. Its connections are its own: no other job makes it wait."""
-    engine = create_engine(database.app, pool_size=_SENDER_CONNECTIONS)
-    egress = Egress(settings.sandbox_hosts)
-    sealer = Sealer(secrets_key(settings))
+    engine = database.engine(pool_size=_SENDER_CONNECTIONS)
+    tls = outgoing(settings.egress_ca, settings.client_certificate)
+    egress = Egress(settings.sandbox_hosts, tls=tls)
     origins = settings.sandbox_hosts
     trail = Trail(Recorder(engine, audit_key(settings)))
-    sender = Sender(engine, egress, sealer, Notices(), trail, clock, origins=origins)
+    sender = Sender(engine, egress, Notices(), trail, clock, origins=origins)
     try:
         yield sender
     finally:
@@ -110,18 +125,79 @@ def _case_jobs(settings: Settings, clock: Clock, engine: AsyncEngine) -> Iterato
         yield Job("scripted-answers", SECOND, work_on.stage)
 
 
+def _sealing_jobs(settings: Settings, clock: Clock, engine: AsyncEngine) -> list[Job]:
+    """What keeps the audit trail sealed, in the order that is right at the end of a worker."""
+    found = [Job("seal-audit", SECOND, TrailSealer(engine, chain_keys(settings).current, clock))]
+    keys, folder = checkpoint_keys(settings), checkpoint_folder(settings)
+    if keys is not None and keys.signing is not None and folder is not None:
+        writer = CheckpointWriter(engine, folder, keys.signing, clock)
+        found.append(Job("write-checkpoint", HOUR, writer))
+    return found
+
+
+@asynccontextmanager
+async def _trusting(settings: Settings, clock: Clock) -> AsyncIterator[list[Job]]:
+    """What keeps lists of revoked certificates new, for UDAP."""
+    found = []
+    if settings.sandbox:
+        found.append(Job("renew-sandbox-crl", HOUR, sandbox_community(settings, clock).renew))
+    if settings.udap_crls is None or not settings.udap_crl_urls:
+        yield found
+        return
+    places = CrlEgress(settings.udap_crl_urls, near=settings.sandbox)
+    lists = ListsKeptNew(settings.udap_crls, settings.udap_crl_urls, places, clock)
+    try:
+        yield [*found, Job("get-crls", HOUR, lists)]
+    finally:
+        await places.aclose()
+
+
+async def _seal_the_last(sealing: list[Job]) -> None:
+    """All that the worker has left unsealed, and a checkpoint behind it."""
+    for job in sealing:
+        while await job.once():
+            pass
+
+
+@asynccontextmanager
+async def _inspecting(
+    settings: Settings, clock: Clock, database: Database
+) -> AsyncIterator[list[Job]]:
+    """What looks at the audit trail every day: only the owner role sees all of it. Its connection
+    is its own, for it is long at work.
+    """
+    owner = database.owner_engine()
+    if owner is None:
+        yield []
+        return
+    folder, signers = checkpoint_folder(settings), checkpoint_keys(settings)
+    changed = partial(all_changed, owner, decision_keys(settings))
+    verifier = Verifier(owner, chain_keys(settings), clock, folder, signers)
+    inspection = Inspection(verifier, changed)
+    try:
+        yield [Job("verify-audit", HOUR, inspection.daily)]
+    finally:
+        await owner.dispose()
+
+
 @asynccontextmanager
 async def work_of(settings: Settings, database: Database, clock: Clock) -> AsyncIterator[list[Job]]:
     """The jobs of a deployment, with what they work with for as long as they do."""
-    engine = create_engine(database.app, pool_size=_CONNECTIONS)
-    owner = create_engine(database.owner, pool_size=1) if database.owner else None
-    found = list(_case_jobs(settings, clock, engine))
+    engine = database.engine(pool_size=_CONNECTIONS)
+    owner = database.owner_engine()
+    sealing = _sealing_jobs(settings, clock, engine)
+    found = [*_case_jobs(settings, clock, engine), *sealing]
     if owner is not None:
         found.append(Job("purge-tokens", MINUTE, Purge(owner, clock)))
     try:
-        async with _sending(settings, database, clock) as sender:
-            found.append(Job("notify", SECOND, sender.deliver_due))
+        async with (
+            _sending(settings, database, clock) as sender,
+            _inspecting(settings, clock, database) as inspecting,
+            _trusting(settings, clock) as trusting,
+        ):
+            found += [Job("notify", SECOND, sender.deliver_due), *inspecting, *trusting]
             yield found
+        await _seal_the_last(sealing)
     finally:
         await engine.dispose()
         if owner is not None:

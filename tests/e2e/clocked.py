@@ -44,7 +44,8 @@ def serve(settings: Settings, clock: Clock) -> None:
     bound = server.bind("127.0.0.1", 0)
     address = server.address_of(bound, "127.0.0.1", tls=False)
     app = create_app(settings.model_copy(update={"public_url": address}), clock)
-    server.run(app, bound, lambda: print(f"ready {address}", flush=True), server.Limits())
+    listeners = [server.Listener(bound)]
+    server.run(app, listeners, lambda: print(f"ready {address}", flush=True), server.Limits())
 
 
 def work(settings: Settings, clock: Clock) -> None:

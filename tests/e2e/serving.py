@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Timer
 
+from tests.vaults import ENVIRONMENT
 from wiser_fhir.db.embedded import Urls
 
 PROGRAM = ("-m", "wiser_fhir.cli")
@@ -36,6 +37,7 @@ def sandbox(urls: Urls, data_dir: Path) -> dict[str, str]:
         "WISER_DATABASE_URL": urls.app,
         "WISER_DATABASE_OWNER_URL": urls.owner,
         "WISER_DATA_DIR": str(data_dir),
+        **ENVIRONMENT,
         "WISER_LOG_LEVEL": "error",
     }
 

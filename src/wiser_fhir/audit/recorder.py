@@ -90,6 +90,12 @@ async def write(db: AsyncConnection, row: AuditRow) -> None:
     await db.execute(_INSERT, row.values())
 
 
+def hashed_patient(key: bytes, mbi: str) -> bytes:
+    """What stands for a beneficiary, however the number is written: HMAC-SHA256."""
+    normal = mbi.strip().replace("-", "").upper()
+    return hmac.digest(key, normal.encode(), "sha256")
+
+
 @dataclass(frozen=True, slots=True)
 class Recorder:
     """Where refusals are recorded, and how a beneficiary is named in the trail."""
@@ -98,8 +104,8 @@ class Recorder:
     key: bytes = field(repr=False)
 
     def patient(self, mbi: str | None) -> bytes | None:
-        """What stands for a beneficiary: HMAC-SHA256 of the MBI as the case keeps it."""
-        return hmac.digest(self.key, mbi.encode(), "sha256") if mbi else None
+        """What stands for a beneficiary, if there is a number."""
+        return hashed_patient(self.key, mbi) if mbi else None
 
     async def record(self, row: AuditRow) -> None:
         """Write a row in a transaction of its own. Whoever calls lets a failure stop the answer.

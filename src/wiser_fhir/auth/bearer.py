@@ -14,10 +14,12 @@ from wiser_fhir.errors import Unauthenticated
 
 CACHE_SECONDS: Final = 10.0
 CACHE_SIZE: Final = 4_096
+MAX_HEADER: Final = 8 * 1024
 
 _BEARER = re.compile("[Bb][Ee][Aa][Rr][Ee][Rr] +([A-Za-z0-9_-]{43})")
-# One text for a missing, unknown, expired or revoked token and for a holder put out of use.
-_REFUSAL = "A live bearer token is needed."
+# One text for a missing, unknown, expired or revoked token, for a holder put out of use, and for a
+# token that is bound to another certificate.
+REFUSAL: Final = "A live bearer token is needed."
 
 Holder = TypeVar("Holder")
 LookUp = Callable[[bytes, datetime], Awaitable[tuple[Holder, datetime] | None]]
@@ -31,6 +33,16 @@ def new_token() -> str:
 def token_hash(token: str) -> bytes:
     """What is stored of a token."""
     return sha256(token.encode()).digest()
+
+
+def read_bearer(authorization: Sequence[str]) -> str | None:
+    """The token of ours in all Authorization headers of a request; None if there is not just one.
+
+    Whether it is live is another matter.
+    """
+    header = authorization[0] if len(authorization) == 1 else ""
+    match = _BEARER.fullmatch(header) if len(header) <= MAX_HEADER else None
+    return None if match is None else match[1]
 
 
 class Holders(Generic[Holder]):
@@ -50,6 +62,7 @@ class Holders(Generic[Holder]):
         self._clock = clock
         self._monotonic = monotonic
         self._known: dict[bytes, tuple[float, Holder]] = {}
+        self._forgotten = 0
 
     def __len__(self) -> int:
         """How many are remembered."""
@@ -57,23 +70,30 @@ class Holders(Generic[Holder]):
 
     async def of(self, authorization: Sequence[str]) -> Holder:
         """Who calls, by all Authorization headers of a request. Raises Unauthenticated."""
-        match = _BEARER.fullmatch(authorization[0]) if len(authorization) == 1 else None
-        if match is None:
-            raise Unauthenticated(_REFUSAL)
-        key = token_hash(match[1])
+        token = read_bearer(authorization)
+        if token is None:
+            raise Unauthenticated(REFUSAL)
+        key = token_hash(token)
         remembered = self._known.get(key)
         if remembered is not None and remembered[0] > self._monotonic():
             return remembered[1]
         return await self._ask(key)
 
+    def forget(self, key: bytes) -> None:
+        """Ask anew about the token with this hash; what is being asked just now counts no more."""
+        self._known.pop(key, None)
+        self._forgotten += 1
+
     async def _ask(self, key: bytes) -> Holder:
         self._known.pop(key, None)
-        asked = self._monotonic()
+        asked, forgotten = self._monotonic(), self._forgotten
         now = self._clock()
         found = await self._look_up(key, now)
         if found is None:
-            raise Unauthenticated(_REFUSAL)
+            raise Unauthenticated(REFUSAL)
         holder, expires_at = found
+        if forgotten != self._forgotten:  # the answer may be from before a revocation
+            return holder
         life = min(CACHE_SECONDS, (expires_at - now).total_seconds())
         while len(self._known) >= CACHE_SIZE:
             del self._known[next(iter(self._known))]

@@ -76,13 +76,13 @@ class Registration:
         if (self.jwks_url is None) == (self.jwks is None):
             raise RegistrationRefused("name the keys by URL or by file: one of the two")
         if self.jwks_url is not None:
-            _check_url("the JWKS", self.jwks_url, extra)
+            check_url("the JWKS", self.jwks_url, extra)
         for server in self.fhir_servers:
-            if _check_url("a FHIR server", server, extra):
+            if check_url("a FHIR server", server, extra):
                 raise RegistrationRefused("a FHIR server's base URL has no query")
 
 
-def _check_url(what: str, url: str, extra: Sequence[Origin]) -> str | None:
+def check_url(what: str, url: str, extra: Sequence[Origin]) -> str | None:
     """The query of a URL that we would call. Raises RegistrationRefused."""
     read = read_url(url)
     if read is None:

@@ -6,21 +6,26 @@ Source: CDS Hooks 2.0, "Trusting CDS Clients"; CRD 2.2.1 §sec-2.
 import logging
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import lru_cache
 from hashlib import sha256
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 from uuid import UUID
 
-import orjson
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from wiser_fhir.auth.jws import MAX_TOKEN, JwtRefused, UnverifiedJwt, read_jwt, verify
-from wiser_fhir.auth.keys import JsonSource, JwksCache, KeysRefused, PublicKey, read_keys
+from wiser_fhir.auth.jws import (
+    MAX_TOKEN,
+    JwtRefused,
+    UnverifiedJwt,
+    instant,
+    read_jwt,
+    spend_as_much,
+    verify,
+)
+from wiser_fhir.auth.keys import JsonSource, JwksCache, PublicKey, keys_by_value
 from wiser_fhir.auth.principal import Principal
 from wiser_fhir.auth.scopes import grants
 from wiser_fhir.clock import Clock
@@ -44,7 +49,6 @@ _BEARER = re.compile("[Bb][Ee][Aa][Rr][Ee][Rr] +([!-~]+)")
 _LONGEST_HEADER = MAX_TOKEN + 16
 _ISS = re.compile("[!-~]{1,2048}")
 _JTI = re.compile("[!-~]{1,256}")
-_LAST_INSTANT = 2**37  # the year 6325: before what a datetime can be ends
 # One text for whatever is wrong: who tries learns nothing of who is registered, or with which key.
 _REFUSAL = "A CDS Hooks JWT of a registered client is needed."
 
@@ -61,7 +65,7 @@ where c.iss = $1 and c.active and k.active and o.active
 _USE = f"""
 with caller as (
     select c.client_id, k.name as client_name, c.organization_id, c.fhir_servers,
-        o.acts_for, o.npis
+        o.acts_for, o.npis, o.tins
     from cds_client c
     join client k on k.id = c.client_id and k.organization_id = c.organization_id
     join organization o on o.id = c.organization_id
@@ -180,50 +184,58 @@ class CdsAuthenticator:
         if not isinstance(iss, str) or not _ISS.fullmatch(iss):
             raise JwtRefused("issuer")
         recent = self._recent.get(iss)
-        verified = caller = None
+        verified = caller = refused = None
         if recent is not None:
             # The use is counted for this very registration: one that changed finds no row.
-            with suppress(JwtRefused):
+            try:
                 verified = await self._verified(jwt, recent, accepted)
                 caller = await self._use(verified, certificate)
+            except JwtRefused as error:
+                refused = error
         if verified is None or caller is None:
             registered = await self._registered(iss)
+            if refused is not None and registered == recent:
+                raise refused
             verified = await self._verified(jwt, registered, accepted)
             caller = await self._use(verified, certificate)
-            if caller is None:
+            if caller is None or registered is None:
                 raise JwtRefused("use")
             _put(self._recent, iss, registered)
         _put(self._known, name, (self._monotonic() + REMEMBERED_SECONDS, verified))
         return caller
 
     async def _verified(
-        self, jwt: UnverifiedJwt, registered: _Registered, accepted: tuple[str, ...]
+        self, jwt: UnverifiedJwt, registered: _Registered | None, accepted: tuple[str, ...]
     ) -> _Verified:
         """Everything but the use. Until the signature has held, only `iss`, `jku` and `kid` count,
         and those only to find what was registered.
         """
-        if jwt.header.get("jku", registered.jwks_url) != registered.jwks_url:
-            raise JwtRefused("jku")
-        key = await self._key(registered, jwt.header.get("kid"))
+        try:
+            if registered is None:
+                raise JwtRefused("issuer")
+            key = await self._key(registered, jwt.header)
+        except JwtRefused:
+            spend_as_much(jwt)
+            raise
         verify(jwt, key.key)
         verified = _read_claims(jwt, registered, key)
         self._check_claims(verified, accepted)
         return verified
 
-    async def _registered(self, iss: str) -> _Registered:
+    async def _registered(self, iss: str) -> _Registered | None:
         async with raw_connection(self._engine) as connection:
             row = await connection.fetchrow(_REGISTERED, iss)
-        if row is None:
-            raise JwtRefused("issuer")
-        return _Registered(**row)
+        return None if row is None else _Registered(**row)
 
-    async def _key(self, registered: _Registered, kid: Any) -> PublicKey:
-        key = None
+    async def _key(self, registered: _Registered, header: Json) -> PublicKey:
+        if header.get("jku", registered.jwks_url) != registered.jwks_url:
+            raise JwtRefused("jku")
+        kid, key = header.get("kid"), None
         if isinstance(kid, str):
             if registered.jwks_url is not None:
                 key = await self._jwks.key(registered.jwks_url, registered.organization_id, kid)
             else:
-                key = _keys_by_value(registered.jwks).get(kid)
+                key = keys_by_value(registered.jwks).get(kid)
         if key is None:
             raise JwtRefused("key")
         return key
@@ -253,6 +265,8 @@ class CdsAuthenticator:
             organization_id=row["organization_id"],
             grants=grants(()),
             npis=None if row["acts_for"] == "all" else frozenset(row["npis"]),
+            tins=frozenset(row["tins"]),
+            certificate=certificate,
         )
         return CdsCaller(principal, jwt.iss, tuple(row["fhir_servers"]))
 
@@ -280,20 +294,12 @@ def _token(authorization: Sequence[str]) -> str:
     return match[1]
 
 
-@lru_cache(maxsize=256)
-def _keys_by_value(document: str) -> Mapping[str, PublicKey]:
-    try:
-        return read_keys(orjson.loads(document)).keys
-    except KeysRefused:
-        return {}
-
-
 def _read_claims(jwt: UnverifiedJwt, registered: _Registered, key: PublicKey) -> _Verified:
     claims = jwt.claims
     jti = claims.get("jti")
     if not isinstance(jti, str) or not _JTI.fullmatch(jti):
         raise JwtRefused("jti")
-    issued_at = _instant(claims, "iat")
+    issued_at = instant(claims, "iat")
     return _Verified(
         iss=claims["iss"],
         revision=registered.revision,
@@ -301,8 +307,8 @@ def _read_claims(jwt: UnverifiedJwt, registered: _Registered, key: PublicKey) ->
         aud=_audience(claims),
         thumbprint=key.thumbprint,
         issued_at=issued_at,
-        not_before=_instant(claims, "nbf") if "nbf" in claims else issued_at,
-        expires_at=_instant(claims, "exp"),
+        not_before=instant(claims, "nbf") if "nbf" in claims else issued_at,
+        expires_at=instant(claims, "exp"),
     )
 
 
@@ -317,12 +323,3 @@ def _audience(claims: Json) -> str:
     if not isinstance(aud, str):
         raise JwtRefused("audience")
     return aud
-
-
-def _instant(claims: Json, name: str) -> float:
-    value = claims.get(name)
-    # A bool is an int to Python. An infinity, which 1e999 is read as, lies beyond the last instant.
-    number = value if isinstance(value, int | float) and not isinstance(value, bool) else -1
-    if not 0 <= number <= _LAST_INSTANT:
-        raise JwtRefused("life")
-    return float(number)

@@ -7,13 +7,17 @@ signature of an RSA key beyond 6144 bits.
 
 import json
 import re
+import secrets
+from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Final
 
 from joserfc import jws
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, RSAKey
-from joserfc.util import urlsafe_b64decode
+from joserfc.util import urlsafe_b64decode, urlsafe_b64encode
 
 from wiser_fhir.fhir.elements import Json
 
@@ -22,19 +26,25 @@ ALGORITHMS: Final = ("ES384", "RS384")
 MAX_TOKEN: Final = 8 * 1024
 
 _COMPACT = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.[A-Za-z0-9_-]+")
+_DECOY_BITS = 2048
+_LAST_INSTANT = 2**37  # the year 6325: before what a datetime can be ends
 # What a reader must understand, or must not meet in a JWT: we understand none of it.
 # Source: RFC 7515, 4.1.11; RFC 7797, 7.
 _NOT_UNDERSTOOD = frozenset({"crit", "b64"})
 
 
-class _Registry(jws.JWSRegistry):
-    max_header_length = MAX_TOKEN
-    max_payload_length = MAX_TOKEN
-    max_signature_length = MAX_TOKEN
+@lru_cache(maxsize=16)
+def registry(algorithms: Sequence[str] = ALGORITHMS, limit: int = MAX_TOKEN) -> jws.JWSRegistry:
+    """What joserfc is told to take: these algorithms, each part of at most `limit` characters.
+
+    Parameters nobody registered are ignored, as RFC 7515, 4 wants; so are keys a header brings.
+    """
+    made = jws.JWSRegistry(algorithms=list(algorithms), strict_check_header=False)
+    made.max_header_length = made.max_payload_length = made.max_signature_length = limit
+    return made
 
 
-# Parameters nobody registered are ignored, as RFC 7515, 4 wants; so are keys that a header brings.
-REGISTRY: Final = _Registry(algorithms=ALGORITHMS, strict_check_header=False)
+REGISTRY: Final = registry()
 
 
 class JwtRefused(Exception):
@@ -54,9 +64,16 @@ class UnverifiedJwt:
     claims: Json = field(repr=False)
 
 
-def read_jwt(token: str) -> UnverifiedJwt:
-    """The two JSON objects of a JWT of an allowed algorithm. Raises JwtRefused."""
-    if len(token) > MAX_TOKEN:
+def read_jwt(
+    token: str,
+    algorithms: Sequence[str] = ALGORITHMS,
+    limit: int = MAX_TOKEN,
+    kinds: Sequence[str] = ("JWT",),
+) -> UnverifiedJwt:
+    """The two JSON objects of a JWT of an allowed algorithm and of one of these kinds (`typ`), the
+    first where it names none. Raises JwtRefused.
+    """
+    if len(token) > limit:
         raise JwtRefused("size")
     match = _COMPACT.fullmatch(token)
     if match is None:
@@ -65,27 +82,72 @@ def read_jwt(token: str) -> UnverifiedJwt:
         header, claims = _json_object(match[1]), _json_object(match[2])
     except (ValueError, RecursionError):
         raise JwtRefused("form") from None
-    if header.get("alg") not in ALGORITHMS:
+    if header.get("alg") not in algorithms:
         raise JwtRefused("algorithm")
-    kind = header.get("typ", "JWT")
-    if not (isinstance(kind, str) and kind.upper() == "JWT" and _NOT_UNDERSTOOD.isdisjoint(header)):
+    kind = header.get("typ", kinds[0])
+    named = isinstance(kind, str) and kind.upper() in {each.upper() for each in kinds}
+    if not (named and _NOT_UNDERSTOOD.isdisjoint(header)):
         raise JwtRefused("header")
     return UnverifiedJwt(token, header, claims)
 
 
-def verify(jwt: UnverifiedJwt, key: ECKey | RSAKey) -> None:
+def verify(
+    jwt: UnverifiedJwt,
+    key: ECKey | RSAKey,
+    algorithms: Sequence[str] = ALGORITHMS,
+    limit: int = MAX_TOKEN,
+) -> None:
     """Whether this key signed it by the algorithm it names. Raises JwtRefused."""
     try:
-        jws.deserialize_compact(jwt.token, key, registry=REGISTRY)
+        jws.deserialize_compact(jwt.token, key, registry=registry(tuple(algorithms), limit))
     except (JoseError, ValueError, TypeError, RecursionError):
         raise JwtRefused("signature") from None
 
 
-def strict_json(text: str) -> Any:
-    """The value of a JSON text. Raises ValueError, also for a name that stands twice and for NaN,
-    and RecursionError for what is too deep.
+def spend_as_much(
+    jwt: UnverifiedJwt, algorithms: Collection[str] = ALGORITHMS, limit: int = MAX_TOKEN
+) -> None:
+    """Look at a signature for nothing: of whom no client or key is known is refused no sooner."""
+    with suppress(JwtRefused):
+        verify(jwt, _decoy(str(jwt.header["alg"])), tuple(algorithms), limit)
+
+
+@lru_cache(maxsize=4)
+def _decoy(algorithm: str) -> ECKey | RSAKey:
+    """A public key that nobody holds the other half of. For RSA any number of its size will do."""
+    if algorithm.startswith("RS"):
+        modulus = secrets.randbits(_DECOY_BITS) | 1 << (_DECOY_BITS - 1) | 1
+        n = urlsafe_b64encode(modulus.to_bytes(_DECOY_BITS // 8, "big")).decode()
+        return RSAKey.import_key({"kty": "RSA", "n": n, "e": "AQAB"})
+    return ECKey.generate_key("P-256" if algorithm == "ES256" else "P-384", private=False)
+
+
+def instant(claims: Json, name: str) -> float:
+    """A claim that is a NumericDate of RFC 7519, 2, within what a datetime can be.
+
+    Raises JwtRefused.
     """
-    return json.loads(text, object_pairs_hook=_each_name_once, parse_constant=_no_number)
+    value = claims.get(name)
+    # A bool is an int to Python. An infinity, which 1e999 is read as, lies beyond the last instant.
+    number = value if isinstance(value, int | float) and not isinstance(value, bool) else -1
+    if not 0 <= number <= _LAST_INSTANT:
+        raise JwtRefused("life")
+    return float(number)
+
+
+def strict_json(text: str) -> Any:
+    """The value of a JSON text.
+
+    Raises ValueError, also for a name that stands twice, for NaN and for characters that no text
+    can be stored with, and RecursionError for what is too deep.
+    """
+    value = json.loads(text, object_pairs_hook=_each_name_once, parse_constant=_no_number)
+    if "\\u" in text:  # half of a surrogate pair, or U+0000, comes as an escape alone
+        written = json.dumps(value, ensure_ascii=False)
+        if "\\u0000" in written:
+            raise ValueError("a text holds U+0000")
+        written.encode()  # raises UnicodeEncodeError, a ValueError
+    return value
 
 
 def _json_object(segment: str) -> Json:

@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final, Protocol
 from uuid import UUID
@@ -19,6 +20,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, RSAKey
 from joserfc.util import urlsafe_b64decode
 
+from wiser_fhir.egress.client import Document
 from wiser_fhir.egress.errors import EgressError
 from wiser_fhir.fhir.elements import Json
 
@@ -27,7 +29,8 @@ log = logging.getLogger(__name__)
 MAX_KEYS: Final = 20
 MAX_DOCUMENT: Final = 64 * 1024
 
-# Keys from a URL are asked for again after five minutes, and used for a day at most.
+# Keys from a URL are asked for again when their server says so, but not within five minutes, nor
+# later than after a day: longer they are not used. Silence is five minutes.
 FRESH_SECONDS: Final = 300.0
 HELD_SECONDS: Final = 86_400.0
 # However many JWTs name an unknown key, and however often a server does not answer.
@@ -53,7 +56,7 @@ class KeysRefused(ValueError):
 class JsonSource(Protocol):
     """What `egress.client.Egress` does, as far as keys need it."""
 
-    async def get_json(
+    async def get_document(
         self,
         url: str,
         *,
@@ -61,8 +64,8 @@ class JsonSource(Protocol):
         tenant: UUID,
         token: str | None = None,
         seconds: float = 5.0,
-    ) -> Any:
-        """The JSON object at a URL. Raises EgressError."""
+    ) -> Document:
+        """The JSON object at a URL, and how long it says it is fresh. Raises EgressError."""
         ...
 
 
@@ -178,6 +181,15 @@ def _ec(entry: dict[str, Any]) -> ECKey:
     return ECKey.import_key(entry)
 
 
+@lru_cache(maxsize=256)
+def keys_by_value(document: str) -> Mapping[str, PublicKey]:
+    """The keys of a JWKS that was registered as it stands; none of one that cannot be used."""
+    try:
+        return read_keys(orjson.loads(document)).keys
+    except KeysRefused:
+        return _NONE.keys
+
+
 @dataclass(slots=True)
 class _Held:
     """What is known of one URL. Instants are of a monotonic clock."""
@@ -185,13 +197,14 @@ class _Held:
     keys: PublicKeys = _NONE
     fetched: float = float("-inf")
     tried: float = float("-inf")
+    fresh: float = FRESH_SECONDS
     fetching: asyncio.Task[None] | None = field(default=None, repr=False)
 
 
 class JwksCache:
     """Keys that clients keep at a URL, fetched when needed and then held.
 
-    `Egress.get_json` hands on no headers, so there is no Cache-Control to go by.
+    Source: SMART App Launch 2.2.0, "Server Requirements": Cache-Control is respected.
     """
 
     def __init__(self, source: JsonSource, monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -205,7 +218,7 @@ class JwksCache:
         `url` is the one that was registered: it is the bound on what may be fetched.
         """
         held = self._of(url, tenant)
-        if kid not in held.keys.keys or self._age(held) >= FRESH_SECONDS:
+        if kid not in held.keys.keys or self._age(held) >= held.fresh:
             now = self._monotonic()
             if held.fetching is None and now - held.tried >= RETRY_SECONDS:
                 held.tried = now
@@ -229,14 +242,15 @@ class JwksCache:
     async def _fetch(self, held: _Held, url: str, tenant: UUID) -> None:
         """Renew what is held; what cannot be had or read leaves it as it is."""
         try:
-            document = await self._source.get_json(
+            document = await self._source.get_document(
                 url, within=[url], tenant=tenant, seconds=FETCH_SECONDS
             )
-            keys = read_keys(document)
+            keys = read_keys(document.json)
         except (EgressError, KeysRefused) as error:
             reason = error.reason if isinstance(error, EgressError) else "no-jwks"
             log.warning("keys not fetched", extra={"organization": tenant, "error": reason})
         else:
             held.keys, held.fetched = keys, self._monotonic()
+            held.fresh = min(max(document.max_age or 0.0, FRESH_SECONDS), HELD_SECONDS)
         finally:
             held.fetching = None

@@ -1,4 +1,4 @@
-"""The people who review: who they are, what they may do, and the bearer token they call with."""
+"""People who sign in: who they are, what they may do, and the bearer token they call with."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -18,7 +18,14 @@ from wiser_fhir.errors import NotFound
 CLINICIAN: Final = "clinician"
 COORDINATOR: Final = "coordinator"
 AUDITOR: Final = "auditor"
-ROLES: Final = (CLINICIAN, COORDINATOR, AUDITOR)
+OPERATIONS: Final = "operations"
+PROVIDER_OPERATOR: Final = "provider-operator"
+PROVIDER_ADMIN: Final = "provider-admin"
+# Of the participant, those of them who see cases, and of providers: nobody is of both.
+STAFF: Final = (CLINICIAN, COORDINATOR, AUDITOR, OPERATIONS)
+VIEWERS: Final = (CLINICIAN, COORDINATOR, AUDITOR)
+OF_PROVIDERS: Final = (PROVIDER_OPERATOR, PROVIDER_ADMIN)
+ROLES: Final = (*STAFF, *OF_PROVIDERS)
 
 _PERSON = text("select id from person where name = :name and active")
 
@@ -28,7 +35,8 @@ values (:token_hash, :person_id, :issued_at, :expires_at)
 """)
 
 _LOOK_UP = text("""
-select t.expires_at, p.id, p.name, p.roles, p.npi, p.specialty, p.organizations, p.licence_expires
+select t.expires_at, t.issued_at as signed_in_at, p.id, p.name, p.roles, p.npi, p.specialty,
+    p.organizations, p.licence_expires
 from person_token t join person p on p.id = t.person_id
 where t.token_hash = :token_hash and t.issued_at <= :now and t.expires_at > :now
     and t.revoked_at is null and p.active
@@ -42,7 +50,8 @@ class Reviewer:
     """A person at the review door.
 
     `organizations` are those that the person belongs to: of their cases it sees and decides none.
-    `licence_expires` is the last day of the licence, None for somebody without one.
+    `licence_expires` is the last day of the licence, None for somebody without one. `signed_in_at`
+    is when the person last showed who it is, None for somebody who is only spoken of.
     """
 
     person_id: UUID
@@ -52,6 +61,7 @@ class Reviewer:
     specialty: str | None
     organizations: frozenset[UUID]
     licence_expires: date | None
+    signed_in_at: datetime | None = None
 
     def may(self, *roles: str) -> bool:
         """Whether the person has one of these roles."""
@@ -60,6 +70,10 @@ class Reviewer:
     def licensed(self, on: date) -> bool:
         """Whether the licence is in force on a day."""
         return self.licence_expires is not None and on <= self.licence_expires
+
+    def signed_in_since(self, earliest: datetime) -> bool:
+        """Whether the person has shown who it is at an instant or after it."""
+        return self.signed_in_at is not None and self.signed_in_at >= earliest
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +131,11 @@ class PersonAuthenticator:
         async with transaction(self._engine) as db:
             found = await db.execute(_LOOK_UP, {"token_hash": key, "now": now})
             row = found.mappings().one_or_none()
-        return None if row is None else (_reviewer(row), row["expires_at"])
+        return None if row is None else (reviewer_of(row), row["expires_at"])
 
 
-def _reviewer(row: RowMapping) -> Reviewer:
+def reviewer_of(row: RowMapping) -> Reviewer:
+    """Who signed in, from the columns of a person and `signed_in_at`."""
     return Reviewer(
         person_id=row["id"],
         name=row["name"],
@@ -129,4 +144,5 @@ def _reviewer(row: RowMapping) -> Reviewer:
         specialty=row["specialty"],
         organizations=frozenset(row["organizations"]),
         licence_expires=row["licence_expires"],
+        signed_in_at=row["signed_in_at"],
     )

@@ -1,16 +1,26 @@
 """Who calls, and with which rights."""
 
+import re
 from dataclasses import dataclass
 from uuid import UUID
 
 from wiser_fhir.auth.scopes import Grants, covers
+
+_TIN = re.compile("[0-9]{2}-?[0-9]{7}|[0-9]{3}-[0-9]{2}-[0-9]{4}")
+
+
+def tin_digits(value: str) -> str | None:
+    """The nine digits of a taxpayer's number, however it is divided; None if it can be none."""
+    return value.replace("-", "") if _TIN.fullmatch(value) else None
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
     """The client behind a token and the organization it speaks for.
 
-    `npis` are the providers it may send for, None for a clearinghouse that may send for all.
+    `npis` are the providers it may send for, None for a clearinghouse that may send for all; `tins`
+    the taxpayers' numbers it may send for, which do not count where it may send for all.
+    `certificate` is the thumbprint of the one that its token is bound to, None if to none.
     """
 
     client_id: UUID
@@ -18,6 +28,8 @@ class Principal:
     organization_id: UUID
     grants: Grants
     npis: frozenset[str] | None
+    tins: frozenset[str] = frozenset()
+    certificate: str | None = None
 
     def may(self, needed: Grants) -> bool:
         """Whether its scopes cover what is needed."""
@@ -26,3 +38,7 @@ class Principal:
     def acts_for(self, npi: str) -> bool:
         """Whether it may send for the provider with this NPI."""
         return self.npis is None or npi in self.npis
+
+    def bills_as(self, tin: str) -> bool:
+        """Whether it may send for the taxpayer with this number."""
+        return self.npis is None or tin_digits(tin.strip()) in self.tins

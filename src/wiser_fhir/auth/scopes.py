@@ -6,6 +6,7 @@ Wildcards, search parameters and the contexts of a person (`patient/`, `user/`) 
 
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from types import MappingProxyType
 
 # What can be granted at all. Letters: create, read, update, delete, search.
@@ -42,10 +43,46 @@ def grants(scopes: Iterable[str]) -> Grants:
     return MappingProxyType(allowed)
 
 
+def readable(scopes: Iterable[str]) -> Grants:
+    """What stored scopes allow: one that cannot be read allows nothing."""
+    allowed: dict[str, frozenset[str]] = {}
+    for scope in scopes:
+        with suppress(ScopeRefused):
+            resource, letters = _read(scope)
+            allowed[resource] = allowed.get(resource, frozenset()) | letters
+    return MappingProxyType(allowed)
+
+
+def requested(scope: str, registered: Grants) -> Grants:
+    """What of a `scope` parameter is granted to a client: what it is registered for.
+
+    A scope of another resource or interaction is left out; one that is malformed, of a person, a
+    wildcard or with search parameters is not guessed at. Raises ScopeRefused.
+    Source: RFC 6749, 3.3; SMART App Launch 2.2.0, "Scopes for requesting FHIR Resources".
+    """
+    granted: dict[str, frozenset[str]] = {}
+    for each in scope.split(" "):
+        match = _SCOPE.fullmatch(each)
+        if match is None:
+            raise ScopeRefused("a scope that is not of a system, for one resource")
+        resource = _CANONICAL.get(match[1].lower(), "")
+        letters = frozenset(_VERSION_1.get(match[2], match[2]))
+        allowed = letters & registered.get(resource, frozenset())
+        if allowed:
+            granted[resource] = granted.get(resource, frozenset()) | allowed
+    return MappingProxyType(granted)
+
+
 def covers(granted: Grants, needed: Grants) -> bool:
     """Whether everything needed is granted."""
     nothing: frozenset[str] = frozenset()
     return all(letters <= granted.get(resource, nothing) for resource, letters in needed.items())
+
+
+def common(one: Grants, other: Grants) -> Grants:
+    """What both allow."""
+    both = {resource: one[resource] & other[resource] for resource in one.keys() & other.keys()}
+    return MappingProxyType({resource: letters for resource, letters in both.items() if letters})
 
 
 def spelled(allowed: Grants) -> tuple[str, ...]:

@@ -9,12 +9,12 @@ from uuid import UUID
 from sqlalchemy import RowMapping, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from wiser_fhir.auth.bearer import Holders, new_token, token_hash
+from wiser_fhir.auth.bearer import REFUSAL, Holders, new_token, token_hash
 from wiser_fhir.auth.principal import Principal
-from wiser_fhir.auth.scopes import ScopeRefused, covers, grants, spelled
+from wiser_fhir.auth.scopes import ScopeRefused, common, covers, grants, readable, spelled
 from wiser_fhir.clock import Clock
 from wiser_fhir.db.engine import transaction
-from wiser_fhir.errors import NotFound
+from wiser_fhir.errors import NotFound, Unauthenticated
 
 _CLIENT = text("""
 select c.id, c.organization_id, c.scopes from client c
@@ -23,13 +23,14 @@ where c.name = :name and c.active and o.active
 """)
 
 _INSERT = text("""
-insert into access_token (token_hash, client_id, organization_id, scopes, issued_at, expires_at)
-values (:token_hash, :client_id, :organization_id, :scopes, :issued_at, :expires_at)
+insert into access_token
+    (token_hash, client_id, organization_id, scopes, issued_at, expires_at, certificate)
+values (:token_hash, :client_id, :organization_id, :scopes, :issued_at, :expires_at, :certificate)
 """)
 
 _LOOK_UP = text("""
-select t.scopes, t.expires_at, c.id as client_id, c.name as client_name,
-    o.id as organization_id, o.acts_for, o.npis
+select t.scopes, t.expires_at, t.certificate, c.id as client_id, c.name as client_name,
+    c.scopes as registered, o.id as organization_id, o.acts_for, o.npis, o.tins
 from access_token t
 join client c on c.id = t.client_id and c.organization_id = t.organization_id
 join organization o on o.id = t.organization_id
@@ -37,18 +38,45 @@ where t.token_hash = :token_hash and t.issued_at <= :now and t.expires_at > :now
     and t.revoked_at is null and c.active and o.active
 """)
 
+_OF_CLIENT = text("""
+select scopes, issued_at, expires_at, certificate from access_token
+where token_hash = :token_hash and client_id = :client_id
+    and issued_at <= :now and expires_at > :now and revoked_at is null
+""")
+
+_REVOKE = text("""
+update access_token set revoked_at = :now
+where token_hash = :token_hash and client_id = :client_id
+    and issued_at <= :now and expires_at > :now and revoked_at is null
+""")
+
 _PURGE = text("delete from access_token where expires_at < :before")
 
 
 @dataclass(frozen=True, slots=True)
 class IssuedToken:
-    """A new token. `token` is shown once and stored nowhere."""
+    """A new token. `token` is shown once and stored nowhere.
+
+    `certificate` is the thumbprint of the one that it is bound to, None if to none.
+    """
 
     token: str = field(repr=False)
     client_id: UUID
     organization_id: UUID
     scopes: tuple[str, ...]
+    issued_at: datetime
     expires_at: datetime
+    certificate: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LiveToken:
+    """What a client may know of a token of its own."""
+
+    scopes: tuple[str, ...]
+    issued_at: datetime
+    expires_at: datetime
+    certificate: str | None
 
 
 async def issue(
@@ -65,25 +93,51 @@ async def issue(
     granted = grants(scopes) if scopes else registered
     if not covers(registered, granted):
         raise ScopeRefused(f"{client} is not registered for that; it is for {row['scopes']}")
-    token = new_token()
-    issued = IssuedToken(token, row["id"], row["organization_id"], spelled(granted), now + ttl)
-    await db.execute(
-        _INSERT,
-        {
-            "token_hash": token_hash(token),
-            "client_id": issued.client_id,
-            "organization_id": issued.organization_id,
-            "scopes": list(issued.scopes),
-            "issued_at": now,
-            "expires_at": issued.expires_at,
-        },
+    issued = IssuedToken(
+        new_token(), row["id"], row["organization_id"], spelled(granted), now, now + ttl
     )
+    await put(db, issued)
     return issued
+
+
+async def put(db: AsyncConnection, issued: IssuedToken) -> None:
+    """Store what there is to store of a new token."""
+    row = {
+        "token_hash": token_hash(issued.token),
+        "client_id": issued.client_id,
+        "organization_id": issued.organization_id,
+        "scopes": list(issued.scopes),
+        "issued_at": issued.issued_at,
+        "expires_at": issued.expires_at,
+        "certificate": issued.certificate,
+    }
+    await db.execute(_INSERT, row)
+
+
+async def of_client(
+    db: AsyncConnection, client_id: UUID, token: str, now: datetime
+) -> LiveToken | None:
+    """What is known of a live token; None for another client's too, after the same look."""
+    values = {"token_hash": token_hash(token), "client_id": client_id, "now": now}
+    row = (await db.execute(_OF_CLIENT, values)).mappings().one_or_none()
+    if row is None:
+        return None
+    return LiveToken(tuple(row["scopes"]), row["issued_at"], row["expires_at"], row["certificate"])
+
+
+async def revoke(db: AsyncConnection, client_id: UUID, token: str, now: datetime) -> bool:
+    """End a client's own token; whether there was one to end."""
+    values = {"token_hash": token_hash(token), "client_id": client_id, "now": now}
+    return (await db.execute(_REVOKE, values)).rowcount == 1
 
 
 async def purge(db: AsyncConnection, before: datetime) -> int:
     """Delete tokens that ended before an instant; the owner role may. How many they were."""
     return (await db.execute(_PURGE, {"before": before})).rowcount
+
+
+class WrongCertificate(Unauthenticated):
+    """A live token of ours, shown without the certificate that it is bound to."""
 
 
 class Authenticator:
@@ -95,12 +149,23 @@ class Authenticator:
         self._engine = engine
         self._holders = Holders(self._look_up, clock, monotonic)
 
-    async def principal(self, authorization: Sequence[str]) -> Principal:
+    async def principal(
+        self, authorization: Sequence[str], certificate: str | None = None
+    ) -> Principal:
         """Who calls, by all Authorization headers of a request.
 
-        Raises Unauthenticated, Unavailable.
+        `certificate` is the thumbprint of the one that the connection has shown, and looked at each
+        time: what is remembered was perhaps asked for over another connection.
+        Raises Unauthenticated, Unavailable. Source: RFC 8705, 3.
         """
-        return await self._holders.of(authorization)
+        found = await self._holders.of(authorization)
+        if found.certificate is not None and found.certificate != certificate:
+            raise WrongCertificate(REFUSAL)
+        return found
+
+    def forget(self, token: str) -> None:
+        """Remember nothing of a token that was revoked."""
+        self._holders.forget(token_hash(token))
 
     async def _look_up(self, key: bytes, now: datetime) -> tuple[Principal, datetime] | None:
         async with transaction(self._engine) as db:
@@ -114,6 +179,9 @@ def _principal(row: RowMapping) -> Principal:
         client_id=row["client_id"],
         client_name=row["client_name"],
         organization_id=row["organization_id"],
-        grants=grants(row["scopes"]),
+        # What was taken from the client since is the token's no more.
+        grants=common(readable(row["scopes"]), readable(row["registered"])),
         npis=None if row["acts_for"] == "all" else frozenset(row["npis"]),
+        tins=frozenset(row["tins"]),
+        certificate=row["certificate"],
     )

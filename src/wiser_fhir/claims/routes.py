@@ -13,10 +13,12 @@ from starlette.responses import Response
 
 from wiser_fhir.auth.principal import Principal
 from wiser_fhir.claims.schemas import ClaimOut, ReviewOut, ReviewsOut, read_check, read_claim
+from wiser_fhir.priorauth.claim import LineStatus
 from wiser_fhir.priorauth.claims import ArrivedClaim, Asking, ClaimAnswer, ClaimService
 from wiser_fhir.priorauth.prepayment import ReviewState
 from wiser_fhir.priorauth.prepayment_reviews import PrepaymentReviews
 from wiser_fhir.web.body import read_json
+from wiser_fhir.web.limits import limits_of
 from wiser_fhir.web.openapi import person_operation
 from wiser_fhir.web.principal import require
 
@@ -69,6 +71,7 @@ _REFUSALS = {
     413: "Too large.",
     415: "Only JSON is read.",
     422: "A value that cannot be; all of them are told.",
+    429: "Too many requests, or too many numbers that there are not, in a short time.",
     503: "Away for a moment; empty, with Retry-After.",
 }
 
@@ -114,13 +117,22 @@ Sender = Annotated[Principal, Depends(require("system/Claim.c"))]
 
 @router.post(
     "/check",
-    **_described("What is said of each line.", (400, 401, 403, 406, 413, 415, 422, 503), _CHECK),
+    **_described(
+        "What is said of each line.", (400, 401, 403, 406, 413, 415, 422, 429, 503), _CHECK
+    ),
 )
 async def check(request: Request, caller: Reader, door: Door) -> JsonResponse:
-    """What would be said of a claim, line by line. Nothing is recorded but that it was asked."""
+    """What would be said of a claim, line by line. Nothing is recorded but that it was asked.
+
+    Who asks for too many numbers that there are not is guessing, and waits.
+    """
     _, parsed = await read_json(request)
     asked = read_check(parsed)
+    misses = limits_of(request).misses
+    misses.check(caller.organization_id)
     answer = await door.claims.check(_asking(request, caller), asked.claim())
+    unknown = {line.utn for line in answer.lines if line.status is LineStatus.UTN_UNKNOWN}
+    misses.note(caller.organization_id, len(unknown))
     return JsonResponse(_rendered(answer))
 
 

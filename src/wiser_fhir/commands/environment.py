@@ -5,8 +5,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from wiser_fhir.db.engine import create_engine
-from wiser_fhir.deployment import opened, owner_url
+from wiser_fhir.deployment import Database, index, opened, owner_url, vault
 from wiser_fhir.settings import Settings, SettingsError
 from wiser_fhir.web.logs import configure
 
@@ -31,12 +30,12 @@ def sandbox_only(command: str) -> Settings:
 async def as_owner(settings: Settings, command: str) -> AsyncIterator[AsyncEngine]:
     """The database of these settings as the owner role. Raises SettingsError without its URL."""
     async with AsyncExitStack() as stack:
-        url = owner_url(settings)
+        database = Database("", owner_url(settings), vault(settings), index(settings))
         if settings.sandbox:
-            url = (await stack.enter_async_context(opened(settings))).owner
-        if url is None:
+            database = await stack.enter_async_context(opened(settings))
+        engine = database.owner_engine()
+        if engine is None:
             raise SettingsError(f"WISER_DATABASE_OWNER_URL: {command} needs it")
-        engine = create_engine(url, pool_size=1)
         stack.push_async_callback(engine.dispose)
         yield engine
 
@@ -45,7 +44,7 @@ async def as_owner(settings: Settings, command: str) -> AsyncIterator[AsyncEngin
 async def as_app(settings: Settings) -> AsyncIterator[AsyncEngine]:
     """The database of these settings as the application's role."""
     async with opened(settings) as database:
-        engine = create_engine(database.app, pool_size=1)
+        engine = database.engine(pool_size=1)
         try:
             yield engine
         finally:

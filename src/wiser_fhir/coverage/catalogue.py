@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
@@ -30,8 +30,14 @@ class Catalogue:
 
     @classmethod
     def load(cls, folder: Path | None = None) -> "Catalogue":
-        """The catalogue in `folder`, or the one beside this module. Raises CatalogueError."""
-        base = folder or Path(__file__).parent
+        """The catalogue in `folder`, or the one beside this module, which is read once.
+
+        Raises CatalogueError.
+        """
+        return _ours() if folder is None else cls._read(folder)
+
+    @classmethod
+    def _read(cls, base: Path) -> "Catalogue":
         geography = read(Geography, base / "geography.toml")
         sources = read(Sources, base / "sources.toml").sources
         versions = _versions(base / "services")
@@ -143,6 +149,11 @@ class Catalogue:
     def _form_counts(self, rules: ServiceRules, on: date) -> bool:
         until = self.form_until(rules)
         return rules.opens_on <= on and (until is None or on <= until)
+
+
+@cache
+def _ours() -> Catalogue:
+    return Catalogue._read(Path(__file__).parent)
 
 
 def _versions(folder: Path) -> dict[str, tuple[ServiceRules, ...]]:

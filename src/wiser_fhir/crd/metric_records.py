@@ -12,7 +12,6 @@ from typing import Any
 
 import orjson
 
-from wiser_fhir.db.bodies import restored
 from wiser_fhir.fhir.elements import Json, without_empty
 from wiser_fhir.fhir.metric_elements import (
     PAYER_SOURCE,
@@ -67,7 +66,7 @@ def _told(response: bytes | None) -> list[str]:
     """The kinds of problems a refusal told, each once."""
     if response is None:
         return []
-    found = orjson.loads(restored(response)).get("issue", ())
+    found = orjson.loads(response).get("issue", ())
     return list(dict.fromkeys(each["code"] for each in found))
 
 

@@ -5,10 +5,9 @@ Source: CDS Hooks, "HTTP API"; CRD 2.2.1 §sec-2.
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Annotated, Any, cast
+from typing import Annotated, cast
 
 import orjson
-from anyio import to_thread
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
@@ -21,7 +20,9 @@ from wiser_fhir.crd.record import Invocation
 from wiser_fhir.errors import NotFound
 from wiser_fhir.fhir.elements import Json
 from wiser_fhir.resources import resource_path
-from wiser_fhir.web.body import BOM, LARGE, read_json
+from wiser_fhir.web.body import BOM, parse_json, read_json
+from wiser_fhir.web.connection import peer_certificate
+from wiser_fhir.web.limits import admit, unknown_yet
 from wiser_fhir.web.negotiation import check_accept, check_content_type
 from wiser_fhir.web.openapi import feedback_operation, hook_operation, json_answer
 
@@ -60,7 +61,7 @@ def router() -> APIRouter:
         received_at = door.clock()
         hook = _hook(hooks, service_id)
         caller = await _caller(request, f"{PATH}/{service_id}")
-        body, parsed = await _read(request)
+        body, parsed = await read_json(request, _parse)
         call = Invocation(
             service_id=service_id,
             hook=hook,
@@ -110,29 +111,30 @@ async def _caller(request: Request, *paths: str) -> CdsCaller:
     Raises Unauthenticated, HTTPException 406 and 415.
     """
     authenticator = cast(CdsAuthenticator, request.app.state.cds_authenticator)
-    caller = await authenticator.caller(
-        request.headers.getlist("authorization"),
-        [f"{request.app.state.public_url}{path}" for path in paths],
-        _certificate(request),
-    )
+    with unknown_yet(request):
+        caller = await authenticator.caller(
+            request.headers.getlist("authorization"),
+            [f"{request.app.state.public_url}{path}" for path in paths],
+            _certificate(request),
+        )
     request.state.principal = caller.principal
+    admit(request, caller.principal.organization_id)
     check_accept(request)
     check_content_type(request)
     return caller
 
 
 def _certificate(request: Request) -> str | None:
-    """Thumbprint of the client's certificate, where it showed one."""
-    tls: Mapping[str, Any] = request.scope.get("extensions", {}).get("tls") or {}
-    return tls.get("x5t#S256")
+    """Thumbprint of the client's certificate, where it showed one. Raises Unauthenticated."""
+    shown = peer_certificate(request)
+    return None if shown is None else shown.thumbprint
 
 
-async def _read(request: Request) -> tuple[bytes, Json]:
-    """The body as received, and its JSON with every number as it was written."""
-    body, parsed = await read_json(request)
+def _parse(body: bytes) -> Json:
+    """The JSON object of a body with every number as it was written. Raises TooLarge, Malformed."""
+    parsed = parse_json(body)
     if not exact.needs_care(body):
-        return body, parsed
-    text = body.removeprefix(BOM)
-    if len(text) <= LARGE:
-        return body, exact.loads(text)
-    return body, await to_thread.run_sync(exact.loads, text)
+        return parsed
+    del parsed  # of a large body there need not be two
+    found: Json = exact.loads(body.removeprefix(BOM))
+    return found

@@ -20,6 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
+from wiser_fhir.db.blind import Indexed
 from wiser_fhir.db.columns import (
     column,
     default,
@@ -43,13 +44,14 @@ attachment_delivery = Table(
     maybe("tracking_system"),
     column("tracking_value", Text),
     maybe("reference"),
-    column("member", Text),
+    column("member", Indexed),
     column("named", JSONB),
     maybe("service_date", Date),
     column("final", Boolean),
     maybe("case_id", Uuid),
     maybe("matched_at", instant),
     maybe("lapsed_at", instant),
+    column("sealed_member", LargeBinary),
     PrimaryKeyConstraint("organization_id", "id"),
     ForeignKeyConstraint(
         ["organization_id", "client_id"],

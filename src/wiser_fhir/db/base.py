@@ -26,6 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
+from wiser_fhir.db.blind import Indexed
 from wiser_fhir.db.columns import (
     AT_COMMIT,
     TransactionId,
@@ -61,6 +62,7 @@ organization = Table(
     default("npis", ARRAY(Text), "'{}'"),
     default("active", Boolean, "true"),
     default("created_at", instant, "now()"),
+    default("tins", ARRAY(Text), "'{}'"),
 )
 
 client = Table(
@@ -73,6 +75,9 @@ client = Table(
     default("active", Boolean, "true"),
     default("created_at", instant, "now()"),
     default("notify_hosts", ARRAY(Text), "'{}'"),
+    Column("certificate_uri", Text, nullable=True, unique=True),
+    maybe("unbound_until", instant),
+    maybe("unbound_because"),
     UniqueConstraint("organization_id", "id"),
 )
 
@@ -86,6 +91,7 @@ access_token = Table(
     column("issued_at", instant),
     column("expires_at", instant),
     maybe("revoked_at", instant),
+    maybe("certificate"),
     ForeignKeyConstraint(
         ["organization_id", "client_id"],
         ["client.organization_id", "client.id"],
@@ -137,7 +143,10 @@ person = Table(
     maybe("npi"),
     maybe("specialty"),
     default("organizations", ARRAY(Uuid), "'{}'"),
+    maybe("issuer"),
+    maybe("subject"),
     UniqueConstraint("licence_state", "licence_number", name="uq_person_licence"),
+    UniqueConstraint("issuer", "subject", name="uq_person_identity"),
 )
 
 person_token = Table(
@@ -184,16 +193,15 @@ prior_auth_case = Table(
     maybe("decide_by", instant),
     column("expedite_requested", Boolean),
     column("expedited", Boolean),
-    maybe("mbi"),
-    maybe("family"),
-    maybe("given"),
-    maybe("birth_date", Date),
+    maybe("mbi", Indexed),
+    column("sealed_member", LargeBinary),
     maybe("state"),
     column("coverage", Text),
     maybe("trace_system"),
     column("trace_value", Text),
     maybe("previous_utn"),
-    maybe("assessment", JSONB(none_as_null=True)),
+    maybe("assessment", LargeBinary),
+    default("with_form", Boolean, "false"),
     maybe("dismissal_reason"),
     maybe("dismissal_detail"),
     maybe("decided_at", instant),
@@ -212,7 +220,7 @@ prior_auth_case = Table(
     maybe("assigned_at", instant),
     maybe("escalation"),
     maybe("expedite_confirmed", Boolean),
-    maybe("answer", JSONB(none_as_null=True)),
+    maybe("answer", LargeBinary),
     PrimaryKeyConstraint("organization_id", "id"),
     UniqueConstraint("organization_id", "reference", name="uq_prior_auth_case_reference"),
     of_message("prior_auth_case", "request_message_id", "request_message"),
@@ -262,10 +270,10 @@ determination = Table(
     column("decided_at", instant),
     column("decided_by", Text),
     Column("clinician_id", Uuid, ForeignKey("person.id"), nullable=True),
-    maybe("rationale"),
-    maybe("resubmission_steps"),
+    maybe("rationale", LargeBinary),
+    maybe("resubmission_steps", LargeBinary),
     maybe("rules"),
-    maybe("findings", JSONB(none_as_null=True)),
+    maybe("findings", LargeBinary),
     column("input_sha256", LargeBinary),
     maybe("code_system"),
     maybe("code"),
@@ -273,7 +281,10 @@ determination = Table(
     maybe("first_day", Date),
     maybe("last_day", Date),
     default("reasons", ARRAY(Text), "'{}'"),
-    maybe("answer", JSONB(none_as_null=True)),
+    maybe("answer", LargeBinary),
+    default("with_detail", Boolean, "false"),
+    maybe("signed_in_at", instant),
+    maybe("mac", LargeBinary),
     PrimaryKeyConstraint("organization_id", "case_id", "sequence", "revision"),
     UniqueConstraint(
         *("organization_id", "case_id", "sequence", "revision", "outcome"),
@@ -428,15 +439,13 @@ coverage_assertion = Table(
     column("hook_call_id", Uuid),
     column("order_reference", Text),
     column("coverage_reference", Text),
-    maybe("mbi"),
     column("situation", Text),
     maybe("service"),
     maybe("rules"),
     column("codes", ARRAY(Text)),
-    column("asked", JSONB),
-    column("answer", JSONB),
     column("made_at", instant),
     maybe("expires_on", Date),
+    column("told", LargeBinary),
     PrimaryKeyConstraint("organization_id", "id"),
     of_hook_call("coverage_assertion"),
 )

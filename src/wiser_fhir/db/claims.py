@@ -21,6 +21,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
+from wiser_fhir.db.blind import Indexed
 from wiser_fhir.db.columns import column, default, instant, maybe, metadata, organization_key
 
 claim = Table(
@@ -30,13 +31,14 @@ claim = Table(
     Column("id", Uuid, nullable=False),
     column("claim_number", Text),
     column("client_id", Uuid),
-    column("mbi", Text),
+    column("mbi", Indexed),
     column("provider_npi", Text),
     maybe("state"),
     column("received_at", instant),
     column("request", LargeBinary),
     column("request_sha256", LargeBinary),
     column("answer", LargeBinary),
+    column("sealed_member", LargeBinary),
     PrimaryKeyConstraint("organization_id", "id"),
     UniqueConstraint("organization_id", "claim_number", name="uq_claim_number"),
     ForeignKeyConstraint(
@@ -116,7 +118,7 @@ prepayment_review = Table(
     maybe("documents_at", instant),
     maybe("decide_by", instant),
     maybe("recommendation"),
-    maybe("rationale"),
+    maybe("rationale", LargeBinary),
     default("reasons", ARRAY(Text), "'{}'"),
     Column("clinician_id", Uuid, ForeignKey("person.id"), nullable=True),
     maybe("ended_at", instant),

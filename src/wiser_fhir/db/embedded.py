@@ -137,7 +137,7 @@ class Embedded:
         if len(os.fsencode(beside / ".s.PGSQL.5432")) <= _LONGEST_SOCKET_PATH:
             return beside
         name = hashlib.sha256(os.fsencode(self.data_dir)).hexdigest()[:16]
-        return Path(f"/tmp/wiser-fhir-{self._account.uid}-{name}")  # noqa: S108 (owned, 0700)
+        return Path(f"/tmp/wiser-fhir-{self._account.uid}-{name}")  # noqa: S108 # nosec B108 (owned, 0700)
 
     @contextlib.contextmanager
     def _turn(self) -> Iterator[None]:

@@ -5,6 +5,7 @@ for the one hot write, where SQLAlchemy's share of a request would be the larger
 security shows both nothing but the organization's rows.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
@@ -19,6 +20,7 @@ from sqlalchemy.util import greenlet_spawn
 
 from wiser_fhir.errors import Unavailable
 
+_POOL_SECONDS = 10.0
 _SESSION = {
     "application_name": "wiser-fhir",
     "jit": "off",
@@ -47,8 +49,56 @@ def asyncpg_url(url: str) -> URL:
     )
 
 
-def create_engine(url: str, *, pool_size: int = 10) -> AsyncEngine:
+class Shares:
+    """How many of a pool's connections each organization holds at a time: two thirds at most.
+
+    Whoever sends a great deal waits for a share of its own, and not before everybody else in the
+    pool's one queue. A transaction never waits for another of the same organization inside it.
+    """
+
+    def __init__(self, pool_size: int) -> None:
+        self._share = max(1, pool_size * 2 // 3)
+        self._held: dict[UUID, tuple[asyncio.Semaphore, int]] = {}
+
+    @asynccontextmanager
+    async def of(self, organization_id: UUID) -> AsyncIterator[None]:
+        """Hold one connection's worth of an organization's share. Raises Unavailable."""
+        turns, users = self._held.get(organization_id, (asyncio.Semaphore(self._share), 0))
+        self._held[organization_id] = turns, users + 1
+        try:
+            try:
+                await asyncio.wait_for(turns.acquire(), _POOL_SECONDS)
+            except TimeoutError:
+                raise Unavailable("The organization has its share of connections in use.") from None
+            try:
+                yield
+            finally:
+                turns.release()
+        finally:
+            turns, users = self._held[organization_id]
+            if users == 1:
+                del self._held[organization_id]
+            else:
+                self._held[organization_id] = turns, users - 1
+
+
+@asynccontextmanager
+async def _shared(engine: AsyncEngine, organization_id: UUID | None) -> AsyncIterator[None]:
+    shares = engine.sync_engine.get_execution_options().get("shares")
+    if shares is None or organization_id is None:
+        yield
+        return
+    async with shares.of(organization_id):
+        yield
+
+
+def create_engine(
+    url: str, *, pool_size: int = 10, vault: object = None, index: object = None
+) -> AsyncEngine:
     """A pool of at most `pool_size` connections. Make it in the lifespan; `dispose` it there.
+
+    `vault` seals and opens what is stored about people (`db.vault`, which finds it again from any
+    connection): an engine without one can do neither. `index` finds beneficiaries (`db.blind`).
 
     No overflow: such a connection is closed on its return and costs the next request a new one.
     Connections live half an hour, so that no plan made on empty tables outlives the morning.
@@ -57,9 +107,10 @@ def create_engine(url: str, *, pool_size: int = 10) -> AsyncEngine:
         asyncpg_url(url),
         pool_size=pool_size,
         max_overflow=0,
-        pool_timeout=10,
+        pool_timeout=_POOL_SECONDS,
         pool_recycle=1800,
         pool_use_lifo=True,
+        execution_options={"vault": vault, "index": index, "shares": Shares(pool_size)},
         hide_parameters=True,  # they hold data about patients; exceptions reach the log
         connect_args={"server_settings": _SESSION, "command_timeout": 15, "timeout": 5},
     )
@@ -75,7 +126,7 @@ async def transaction(
     Raises Unavailable.
     """
     with unavailable():
-        async with engine.begin() as connection:
+        async with _shared(engine, organization_id), engine.begin() as connection:
             if organization_id is not None:
                 await enter(connection, organization_id)
             yield connection
@@ -119,7 +170,7 @@ async def raw_transaction(
     begin = f"begin; set local app.organization = '{UUID(int=organization_id.int)}'"
     if lock is not None:
         begin += f"; select pg_advisory_xact_lock({int(lock)})"
-    async with raw_connection(engine) as connection:
+    async with _shared(engine, organization_id), raw_connection(engine) as connection:
         try:
             await connection.execute(begin)
             yield connection

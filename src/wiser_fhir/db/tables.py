@@ -1,9 +1,35 @@
 """Every table there is: whoever wants all of them asks here, not at the modules that hold them."""
 
-from wiser_fhir.db import attachments, base, claims, exemptions, life, review_queue, subscriptions
+from wiser_fhir.db import (
+    attachments,
+    audit,
+    base,
+    claims,
+    data_keys,
+    exemptions,
+    life,
+    oauth,
+    review_queue,
+    sign_in,
+    subscriptions,
+    udap,
+)
 from wiser_fhir.db.columns import metadata
 
-MODULES = (attachments, base, claims, exemptions, life, review_queue, subscriptions)
+MODULES = (
+    attachments,
+    audit,
+    base,
+    claims,
+    data_keys,
+    exemptions,
+    life,
+    oauth,
+    review_queue,
+    sign_in,
+    subscriptions,
+    udap,
+)
 
 # What belongs to an organization goes where that goes: the key begins with it.
 OF_ORGANIZATIONS = tuple(

@@ -4,8 +4,11 @@ registered, in bounds."""
 import asyncio
 import re
 import ssl
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 from weakref import WeakValueDictionary
 
@@ -18,7 +21,7 @@ from wiser_fhir.egress.json_object import json_object
 from wiser_fhir.egress.transport import CheckedNetwork, CheckedTransport, Resolve, system_resolve
 from wiser_fhir.egress.url import Origin, Url, is_within, read_origin, read_url
 
-__all__ = ["Egress", "EgressError", "Reason", "Resolve", "is_within", "system_resolve"]
+__all__ = ["Document", "Egress", "EgressError", "Reason", "Resolve", "is_within", "system_resolve"]
 
 MAX_BODY = 5 * 1024 * 1024
 PER_TENANT = 8
@@ -32,11 +35,21 @@ _UNREAD_SECONDS = 1.0
 
 _JSON = frozenset({"application/json", "application/fhir+json", "application/jwk-set+json"})
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")  # RFC 6750 §2.1
+_MAX_AGE = re.compile(r'max-age\s*=\s*"?([0-9]{1,9})"?', re.IGNORECASE)
+_NOT_KEPT = re.compile(r"(?:^|,)\s*no-(?:cache|store)\b", re.IGNORECASE)
 _HEADERS = {
     "Accept": "application/fhir+json, application/json",
     "Accept-Encoding": "identity",
     "User-Agent": "wiser-fhir",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A JSON object of another server. `max_age`: for how many seconds it says that it is fresh."""
+
+    json: dict[str, Any] = field(repr=False)
+    max_age: float | None = None
 
 
 class Egress:
@@ -74,13 +87,55 @@ class Egress:
         token: str | None = None,
         seconds: float = 5.0,
     ) -> dict[str, Any]:
+        """The JSON object at `url`; as for `get_document`. Raises EgressError."""
+        document = await self.get_document(
+            url, within=within, tenant=tenant, token=token, seconds=seconds
+        )
+        return document.json
+
+    async def get_document(
+        self,
+        url: str,
+        *,
+        within: Sequence[str],
+        tenant: UUID,
+        token: str | None = None,
+        seconds: float = 5.0,
+    ) -> Document:
         """The JSON object at `url`, which is one of the bases `within` or lies below one.
 
         `seconds` are for everything: waiting for a turn among the tenant's own, the name, the
         connection, the last byte. `token` goes into the Authorization header. Raises EgressError.
         """
         place = self._checked(url, within)
-        request = _request(place, token, seconds)
+        return await self._asked(_request(place, token, seconds), place, tenant, seconds)
+
+    async def post_form(
+        self,
+        url: str,
+        form: Mapping[str, str],
+        *,
+        headers: Mapping[str, str] = MappingProxyType({}),
+        within: Sequence[str],
+        tenant: UUID,
+        seconds: float = 5.0,
+    ) -> dict[str, Any]:
+        """The JSON object that a form is answered with, as a token endpoint is asked.
+
+        Everything else is as for `get_document`. Raises EgressError.
+        """
+        place = self._checked(url, within)
+        sent = {
+            "Accept": "application/json",
+            "Content-Type": "application/x-www-form-urlencoded",
+            **headers,
+        }
+        request = _posted(place, urlencode(form).encode(), list(sent.items()), seconds)
+        return (await self._asked(request, place, tenant, seconds)).json
+
+    async def _asked(
+        self, request: httpx.Request, place: Url, tenant: UUID, seconds: float
+    ) -> Document:
         turn = self._turns.setdefault(tenant, asyncio.Semaphore(PER_TENANT))
         try:
             async with asyncio.timeout(seconds), turn:
@@ -147,7 +202,7 @@ class Egress:
     def _transport(self, place: Url) -> httpx.AsyncBaseTransport:
         return self._near if place.origin in self._extra else self._public
 
-    async def _get(self, request: httpx.Request, place: Url) -> dict[str, Any]:
+    async def _get(self, request: httpx.Request, place: Url) -> Document:
         response = await self._transport(place).handle_async_request(request)
         try:
             _check_headers(response)
@@ -160,7 +215,7 @@ class Egress:
             parsed = await anyio.to_thread.run_sync(json_object, body, limiter=_LARGE_BODIES)
         if parsed is None:
             raise EgressError("not-json")
-        return parsed
+        return Document(parsed, _max_age(response))
 
 
 def _network(resolve: Resolve, allowed: Allowed, tls: ssl.SSLContext) -> CheckedTransport:
@@ -217,6 +272,15 @@ def _check_headers(response: httpx.Response) -> None:
     encoding = response.headers.get("content-encoding", "identity").strip().lower()
     if kind not in _JSON or encoding != "identity":
         raise EgressError("not-json")
+
+
+def _max_age(response: httpx.Response) -> float | None:
+    """What Cache-Control says of how long an answer is fresh. Source: RFC 9111, 5.2.2."""
+    said = response.headers.get("cache-control", "")
+    if _NOT_KEPT.search(said):
+        return 0.0
+    found = _MAX_AGE.search(said)
+    return float(found[1]) if found else None
 
 
 async def _body(response: httpx.Response) -> bytes:

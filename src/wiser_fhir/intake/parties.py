@@ -1,7 +1,7 @@
 """A provider as a plain party: from an Organization, Practitioner, Location or PractitionerRole."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from wiser_fhir.fhir import codes
 from wiser_fhir.fhir.elements import Json, identifier_in
@@ -94,8 +94,17 @@ def named(resolver: Resolver, holder: Json, reference: Json | None) -> Json | No
 
 def npis_of(resource: Json) -> frozenset[str]:
     """The NPIs of a resource, under either name of the system."""
+    return _numbers_of(resource, codes.NPI_SYSTEMS)
+
+
+def tins_of(resource: Json) -> frozenset[str]:
+    """The taxpayers' numbers of a resource, as sent, under either name of the system."""
+    return _numbers_of(resource, codes.TIN)
+
+
+def _numbers_of(resource: Json, systems: Collection[str]) -> frozenset[str]:
     return frozenset(
         i["value"]
         for i in resource.get("identifier", ())
-        if isinstance(i, dict) and i.get("system") in codes.NPI_SYSTEMS and i.get("value")
+        if isinstance(i, dict) and i.get("system") in systems and i.get("value")
     )

@@ -23,12 +23,12 @@ from wiser_fhir.clock import Clock
 from wiser_fhir.db.base import client, organization
 from wiser_fhir.db.engine import transaction
 from wiser_fhir.db.subscriptions import subscription, subscription_event
+from wiser_fhir.db.vault import CannotOpen, data_key
 from wiser_fhir.egress.client import Egress, EgressError
 from wiser_fhir.errors import Unavailable
 from wiser_fhir.notify import course, subscriptions
 from wiser_fhir.notify.backoff import Patience
-from wiser_fhir.notify.sealing import CannotOpen, Sealer
-from wiser_fhir.notify.subscriptions import Content, Event, Status, Subscription, opened
+from wiser_fhir.notify.subscriptions import Content, Event, Status, Subscription
 from wiser_fhir.notify.telling import Kind, Record, Told, Wording
 
 log = logging.getLogger(__name__)
@@ -79,7 +79,6 @@ class Sender:
 
     engine: AsyncEngine
     egress: Egress
-    sealer: Sealer
     wording: Wording
     record: Record
     clock: Clock
@@ -249,12 +248,13 @@ class Sender:
         row = (await db.execute(query.with_for_update())).mappings().first()
         if row is None:
             return None
+        key = await data_key(db, loan.organization_id)
         try:
-            return opened(row, self.sealer)
+            return await subscriptions.told(row, key)
         except CannotOpen:
-            stuck = {"status": Status.ERROR, "due_at": None, "last_error": "sealed by another key"}
+            stuck = {"status": Status.ERROR, "due_at": None, "last_error": "cannot be opened"}
             await _change(db, loan, stuck)
-            log.error("sealed by another key", extra={"job": "notify"})
+            log.error("subscription cannot be opened", extra={"job": "notify"})
             return None
 
     async def _hosts(self, db: AsyncConnection, told: Subscription) -> Sequence[str] | None:

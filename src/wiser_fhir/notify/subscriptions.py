@@ -13,10 +13,10 @@ from sqlalchemy import RowMapping, Select, func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from wiser_fhir.db.base import message
-from wiser_fhir.db.bodies import restored
+from wiser_fhir.db.bodies import opened, sealed
 from wiser_fhir.db.subscriptions import subscription, subscription_event
+from wiser_fhir.db.vault import CannotOpen, DataKey, data_key
 from wiser_fhir.errors import NotFound
-from wiser_fhir.notify.sealing import CannotOpen, Sealer
 
 # A handshake must not overtake the answer that announces the subscription.
 HANDSHAKE_AFTER = timedelta(seconds=2)
@@ -64,7 +64,7 @@ class Wanted:
 @dataclass(frozen=True, slots=True)
 class Subscription:
     """A subscription as stored. `resource` is the JSON as kept, with its secrets; empty where
-    another key sealed it, and nobody can be told by it.
+    it cannot be opened, and nobody can be told by it.
 
     Every event has a number, without a gap; those up to `delivered_number` have been heard.
     `heartbeat` is in seconds. `attempts` are failures in a row, the first at `failing_since`.
@@ -113,7 +113,6 @@ class OwnSubscriptions:
     organization_id: UUID
     client_id: UUID
     line: str
-    sealer: Sealer
 
     async def add(self, subscription_id: UUID, wanted: Wanted, now: datetime) -> Subscription:
         """Keep a new subscription; its handshake is due soon."""
@@ -123,7 +122,7 @@ class OwnSubscriptions:
             "client_id": self.client_id,
             "line": self.line,
             "created_at": now,
-            **self._values(subscription_id, wanted, now),
+            **await self._values(subscription_id, wanted, now),
         }
         await self.db.execute(insert(subscription).values(row))
         return await self.one(subscription_id)
@@ -134,7 +133,7 @@ class OwnSubscriptions:
         """Replace a subscription. One that asks for it, or is told elsewhere from now on, begins
         with a handshake again; its numbers go on, and what it has not heard is sent afterwards.
         """
-        values = self._values(before.id, wanted, now) | {"revision": before.revision + 1}
+        values = await self._values(before.id, wanted, now) | {"revision": before.revision + 1}
         if wanted.status is Status.ACTIVE and same_channel:
             values |= {"status": before.status, "due_at": before.due_at if before.attempts else now}
         else:
@@ -153,12 +152,12 @@ class OwnSubscriptions:
         row = (await self.db.execute(query.with_for_update() if hold else query)).mappings().first()
         if row is None:
             raise NotFound("Subscription")
-        return self._told(row)
+        return await self._told(row)
 
     async def all(self) -> list[Subscription]:
         """All of them, the oldest first."""
         query = self._mine().order_by(subscription.c.id)
-        return [self._told(row) for row in (await self.db.execute(query)).mappings()]
+        return [await self._told(row) for row in (await self.db.execute(query)).mappings()]
 
     async def take_turn(self) -> None:
         """Until the transaction ends nobody else who asks adds one for the client, in any line."""
@@ -185,10 +184,11 @@ class OwnSubscriptions:
             subscription.c.deleted_at.is_(None),
         )
 
-    def _told(self, row: RowMapping) -> Subscription:
-        """Also one that another key sealed: its client can send it again, or delete it."""
+    async def _told(self, row: RowMapping) -> Subscription:
+        """Also one that does not open: its client can send it again, or delete it."""
+        key = await data_key(self.db, self.organization_id)
         try:
-            return opened(row, self.sealer)
+            return await told(row, key)
         except CannotOpen:
             return _subscription(row, b"")
 
@@ -198,13 +198,13 @@ class OwnSubscriptions:
         )
         await self.db.execute(update(subscription).where(this).values(values))
 
-    def _values(self, subscription_id: UUID, wanted: Wanted, now: datetime) -> dict[str, Any]:
+    async def _values(self, subscription_id: UUID, wanted: Wanted, now: datetime) -> dict[str, Any]:
         starts = wanted.status is not Status.OFF
-        about = _about(self.organization_id, subscription_id)
+        key = await data_key(self.db, self.organization_id)
         return {
             "status": Status.REQUESTED if starts else Status.OFF,
             "content": wanted.content,
-            "sealed": self.sealer.seal(wanted.resource, about),
+            "sealed": await sealed(key, wanted.resource, *_place(subscription_id)),
             "host": wanted.host,
             "base_url": wanted.base_url,
             "heartbeat": wanted.heartbeat,
@@ -234,13 +234,13 @@ async def events(
     )
     if last is not None:
         query = query.where(e.number <= last)
-    return [_event(row) for row in (await db.execute(query)).mappings()]
+    key = await data_key(db, told.organization_id)
+    return [await _event(row, key) for row in (await db.execute(query)).mappings()]
 
 
-def opened(row: RowMapping, sealer: Sealer) -> Subscription:
-    """A row as a value. Raises CannotOpen where it was sealed with another key."""
-    about = _about(row["organization_id"], row["id"])
-    return _subscription(row, sealer.open(row["sealed"], about))
+async def told(row: RowMapping, key: DataKey) -> Subscription:
+    """A row as a value. Raises CannotOpen where its secrets are another's, or their key is gone."""
+    return _subscription(row, await opened(key, row["sealed"], *_place(row["id"])))
 
 
 def _subscription(row: RowMapping, resource: bytes) -> Subscription:
@@ -261,15 +261,16 @@ _KEPT = (
 )
 
 
-def _about(organization_id: UUID, subscription_id: UUID) -> bytes:
-    return organization_id.bytes + subscription_id.bytes
+def _place(subscription_id: UUID) -> tuple[object, ...]:
+    return ("subscription", "sealed", subscription_id)
 
 
-def _event(row: RowMapping) -> Event:
+async def _event(row: RowMapping, key: DataKey) -> Event:
+    message_id = row["message_id"]
     return Event(
         number=row["number"],
         case_id=row["case_id"],
-        message_id=row["message_id"],
+        message_id=message_id,
         at=row["at"],
-        body=restored(row["body"]),
+        body=await opened(key, row["body"], "message", "body", message_id),
     )

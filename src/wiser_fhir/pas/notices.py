@@ -195,10 +195,10 @@ def _bundle_url(bundle: Json, event: Event) -> str:
 
 
 def sealed_elsewhere(told: Subscription) -> str:
-    """What the owner is told of one that another key sealed."""
+    """What the owner is told of one that does not open."""
     return (
-        f"The Subscription {told.id} was sealed with a key that is no longer here, and nothing is"
-        " sent for it: send it again by PUT, or delete it."
+        f"The Subscription {told.id} cannot be opened: the key it was encrypted with is no longer"
+        " here. Nothing is sent for it: send it again by PUT, or delete it."
     )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from wiser_fhir.fhir.elements import Json, codings
-from wiser_fhir.intake.parties import behind, named, npis_of, party
+from wiser_fhir.intake.parties import behind, named, npis_of, party, tins_of
 from wiser_fhir.pas.request import RequestBundle
 from wiser_fhir.priorauth.models import Party, PartyRole
 
@@ -43,11 +43,19 @@ def requester_npis(request: RequestBundle) -> frozenset[str]:
 
     A Reference's own identifier counts beside what the Reference leads to.
     """
+    return frozenset(npi for each in _sender(request) for npi in npis_of(each))
+
+
+def requester_tins(request: RequestBundle) -> frozenset[str]:
+    """Every taxpayer's number under which it names its sender, in the same places."""
+    return frozenset(tin for each in _sender(request) for tin in tins_of(each))
+
+
+def _sender(request: RequestBundle) -> list[Json]:
     reference = request.claim.get("provider") or {}
     sender = named(request, request.claim, reference)
     about = [sender, *behind(request, sender)] if sender is not None else []
-    about.append({"identifier": [reference.get("identifier", {})]})
-    return frozenset(npi for each in about for npi in npis_of(each))
+    return [*about, {"identifier": [reference.get("identifier", {})]}]
 
 
 def facility_of(request: RequestBundle) -> Party | None:

@@ -7,12 +7,12 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import orjson
-from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Depends, Request
 
 from wiser_fhir.auth.principal import Principal
+from wiser_fhir.auth.scopes import grants
 from wiser_fhir.clock import Clock
-from wiser_fhir.errors import InvalidResource, NotFound, Problem, ProfileViolation
+from wiser_fhir.errors import InvalidResource, NotFound, OutOfScope, Problem, ProfileViolation
 from wiser_fhir.fhir import codes
 from wiser_fhir.fhir.codes import Line
 from wiser_fhir.fhir.elements import Json
@@ -28,7 +28,7 @@ from wiser_fhir.pas.operation_rules import (
     less_tolerated,
     submit_problems,
 )
-from wiser_fhir.pas.parties import requester_npis
+from wiser_fhir.pas.parties import requester_npis, requester_tins
 from wiser_fhir.pas.request import RequestBundle, unwrapped
 from wiser_fhir.pas.submission import submission
 from wiser_fhir.pas.update import materials
@@ -38,15 +38,17 @@ from wiser_fhir.priorauth.numbers import time_ordered_uuid
 from wiser_fhir.priorauth.service import Caller, PriorAuthService, Received
 from wiser_fhir.priorauth.updates import Update, UpdateService
 from wiser_fhir.web.body import LARGE, parse_json, read_json
+from wiser_fhir.web.limits import limits_of
 from wiser_fhir.web.openapi import fhir_answer, fhir_operation
 from wiser_fhir.web.outcome import FhirResponse
 from wiser_fhir.web.principal import require
+from wiser_fhir.web.turns import at_work, beside
 
 _OPERATION_STATUSES = (400, 401, 403, 406, 409, 413, 415, 422, 500, 503)
 _READ_STATUSES = (401, 403, 404, 406, 500, 503)
 _SUBMIT_EXAMPLES = ("epidural-affirmed", "epidural-criterion-unmet")
 _INQUIRE_EXAMPLES = ("inquiry-by-member", "inquiry-by-reference")
-_CLOSE_LOOKS = CapacityLimiter(1)
+_TO_CHANGE = grants(["system/Claim.cu"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +62,13 @@ class PasDoor:
     updates: UpdateService
     clock: Clock
 
-    async def accept(self, resource: Json, size: int, profile: str) -> RequestBundle:
+    async def accept(
+        self, resource: Json, size: int, profile: str, organization_id: UUID
+    ) -> RequestBundle:
         """The Bundle, once nothing is wrong with it. Unwraps Parameters that hold it alone.
 
         `size` is that of the body in bytes. What takes longer than ordinary content does is looked
-        at beside the event loop, one body at a time.
+        at beside the event loop, of each organization one body at a time.
 
         Raises InvalidResource (breaks base R4) or ProfileViolation, each with every problem found.
         Source: PAS 2.2.1 §spec-13, §spec-35; FHIR R4, Operations Framework (a single resource may
@@ -72,7 +76,7 @@ class PasDoor:
         """
         bundle = unwrapped(resource)
         if size > LARGE or not self.validator.proves(bundle, profile):
-            fault = await to_thread.run_sync(self._fault, bundle, profile, limiter=_CLOSE_LOOKS)
+            fault = await beside(organization_id, self._fault, bundle, profile)
             if fault is not None:
                 raise fault
         request = RequestBundle.of(bundle)
@@ -136,21 +140,26 @@ def router_for(line: Line) -> APIRouter:
     ) -> FhirResponse:
         """Take a prior authorization request and answer it. Source: PAS 2.2.1 §spec-7, §spec-12."""
         body, resource = await read_json(request)
-        bundle = await pas.accept(resource, len(body), codes.REQUEST_BUNDLE)
-        if problems := submit_problems(bundle):
-            raise ProfileViolation("The request cannot be answered item by item.", problems)
-        received_at = pas.clock()
-        who = _caller(request, caller)
-        pas.service.check_sender(who, requester_npis(bundle))
-        asked = submission(bundle, who.organization_id, received_at)
-        received = Received(line=pas.line, body=body, assertions=assertion_ids(bundle))
-        if asked.change is not None:
-            return FhirResponse(await pas.update(who, asked, received, bundle))
+        async with at_work(caller.organization_id):
+            bundle = await pas.accept(
+                resource, len(body), codes.REQUEST_BUNDLE, caller.organization_id
+            )
+            if problems := submit_problems(bundle):
+                raise ProfileViolation("The request cannot be answered item by item.", problems)
+            received_at = pas.clock()
+            who = _caller(request, caller)
+            pas.service.check_sender(who, requester_npis(bundle), requester_tins(bundle))
+            asked = submission(bundle, who.organization_id, received_at)
+            received = Received(line=pas.line, body=body, assertions=assertion_ids(bundle))
+            if asked.change is not None:
+                if not caller.may(_TO_CHANGE):
+                    raise OutOfScope("system/Claim.cu")
+                return FhirResponse(await pas.update(who, asked, received, bundle))
 
-        def render(case: PriorAuthorization) -> bytes:
-            return orjson.dumps(pas.renderer.submit_response(case, bundle))
+            def render(case: PriorAuthorization) -> bytes:
+                return orjson.dumps(pas.renderer.submit_response(case, bundle))
 
-        return FhirResponse(await pas.service.submit(who, asked, received, render))
+            return FhirResponse(await pas.service.submit(who, asked, received, render))
 
     @router.post("/Claim/$inquire", name=f"inquire-{line}", **_described(line, "inquire"))
     async def inquire(
@@ -160,8 +169,12 @@ def router_for(line: Line) -> APIRouter:
     ) -> FhirResponse:
         """Say how authorizations stand now. Source: PAS 2.2.1 §spec-43 to §spec-48."""
         body, resource = await read_json(request)
-        bundle = await pas.accept(resource, len(body), codes.INQUIRY_BUNDLE)
-        found = await pas.service.inquire(_caller(request, caller), inquiry(bundle))
+        bundle = await pas.accept(resource, len(body), codes.INQUIRY_BUNDLE, caller.organization_id)
+        asked = inquiry(bundle)
+        misses = limits_of(request).misses
+        misses.check(caller.organization_id)
+        found = await pas.service.inquire(_caller(request, caller), asked)
+        misses.note(caller.organization_id, max(0, len(asked.utns) - len(found.cases)))
         answers = [
             pas.renderer.inquiry_response(stored.case, _request_of(stored.request_body))
             for stored in found.cases

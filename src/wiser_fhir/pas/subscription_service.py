@@ -15,7 +15,6 @@ from wiser_fhir.errors import Problem, ProfileViolation
 from wiser_fhir.fhir.elements import Json
 from wiser_fhir.fhir.validation.validator import GuideValidator
 from wiser_fhir.notify import subscriptions
-from wiser_fhir.notify.sealing import Sealer
 from wiser_fhir.notify.subscriptions import (
     Event,
     OwnSubscriptions,
@@ -38,7 +37,6 @@ class SubscriptionService:
 
     engine: AsyncEngine
     recorder: Recorder
-    sealer: Sealer
     validator: GuideValidator
     place: Place
     clock: Clock
@@ -139,7 +137,7 @@ class SubscriptionService:
 
     def _own(self, db: AsyncConnection, caller: Caller) -> OwnSubscriptions:
         client_id = caller.principal.client_id
-        return OwnSubscriptions(db, caller.organization_id, client_id, self.place.line, self.sealer)
+        return OwnSubscriptions(db, caller.organization_id, client_id, self.place.line)
 
 
 def _same_channel(before: Subscription, asked: Wanted) -> bool:

@@ -5,7 +5,6 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
-from wiser_fhir.db.bodies import compressed
 from wiser_fhir.priorauth.attached import Delivery, fingerprint, identity
 from wiser_fhir.priorauth.numbers import time_ordered_uuid
 from wiser_fhir.priorauth.rows import identifier_key
@@ -14,7 +13,7 @@ from wiser_fhir.priorauth.service import Caller
 
 @dataclass(frozen=True, slots=True)
 class PreparedDelivery:
-    """A delivery as it is written: its row, and those of what it brings."""
+    """A delivery as it is written, but for sealing: its row, and those of what it brings."""
 
     delivery: dict[str, Any]
     attachments: list[dict[str, Any]]
@@ -40,7 +39,7 @@ def prepared(caller: Caller, delivery: Delivery, line: str, at: datetime) -> Pre
         "tracking_system": identifier_key(system) if system else None,
         "tracking_value": identifier_key(delivery.tracking.value),
         "reference": identifier_key(delivery.reference) if delivery.reference else None,
-        "member": identifier_key(delivery.member),
+        "sealed_member": delivery.member,
         "named": {
             name: {"system": each.system, "value": each.value}
             for name, each in delivery.named.items()
@@ -63,8 +62,8 @@ def prepared(caller: Caller, delivery: Delivery, line: str, at: datetime) -> Pre
             "media_type": each.media_type,
             "size": len(each.content),
             "sha256": sha256(each.content).digest(),
-            "resource": compressed(each.resource) if each.resource else None,
-            "content": compressed(each.content),
+            "resource": each.resource or None,
+            "content": each.content,
         }
         for each in delivery.attachments
     }

@@ -4,10 +4,11 @@ Whatever comes is quarantined. It is matched to the sender's own request by numb
 finds none is held until the request comes. Nobody learns more by it than that.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import RowMapping, select, text
@@ -18,8 +19,11 @@ from wiser_fhir.audit.recorder import AuditRow, Recorder, write
 from wiser_fhir.coverage.requested import Code
 from wiser_fhir.db.attachments import attachment, attachment_delivery
 from wiser_fhir.db.base import case_item
-from wiser_fhir.db.bodies import restored
+from wiser_fhir.db.blind import index_of
+from wiser_fhir.db.bodies import open_body, sealed
 from wiser_fhir.db.engine import transaction
+from wiser_fhir.db.sealed import DELIVERY
+from wiser_fhir.db.vault import DataKey, data_key
 from wiser_fhir.errors import Conflict, NotFound
 from wiser_fhir.priorauth.attached import (
     AttachmentFacts,
@@ -33,6 +37,7 @@ from wiser_fhir.priorauth.held import LAPSED, check_room
 from wiser_fhir.priorauth.keeping import Actor, CaseChange, note
 from wiser_fhir.priorauth.models import CaseStatus, PriorAuthorization
 from wiser_fhir.priorauth.repository import Cases
+from wiser_fhir.priorauth.sealed_rows import number_of_delivery
 from wiser_fhir.priorauth.service import Caller
 
 RECEIVED = "attachment-received"
@@ -42,7 +47,7 @@ _MATCHED_AT_ONCE = 200
 # number of one thing asked for, which is the reference with a counter. A dismissed request takes
 # nothing: the corrected one is a request of its own.
 _MATCH = text(r"""
-select d.id as delivery_id, found.id as case_id, d.member
+select d.id, found.id as case_id, d.sealed_member
 from attachment_delivery d cross join lateral (
     select c.id from prior_auth_case c
     where c.organization_id = d.organization_id and c.mbi = d.member and c.status <> 'dismissed'
@@ -124,7 +129,7 @@ class AttachmentService:
                 client_id=caller.principal.client_id,
                 object_kind="attachment-delivery",
                 object_id=str(delivery_id),
-                patient=self.recorder.patient(call.delivery["member"]),
+                patient=self.recorder.patient(call.delivery["sealed_member"]),
                 detail={"standing": receipt.standing, "attachments": len(receipt.states)},
             )
             await write(db, audit)
@@ -156,15 +161,17 @@ async def matched(
         "delivery_id": delivery_id,
         "at_most": _MATCHED_AT_ONCE,
     }
-    found = (await db.execute(_MATCH, values)).all()
-    for delivery, case_id, member in found:
+    found = (await db.execute(_MATCH, values)).mappings().all()
+    key = await data_key(db, organization_id)
+    for row in found:
         await db.execute(
             attachment_delivery.update()
-            .where(attachment_delivery.c.id == delivery)
-            .values(case_id=case_id, matched_at=change.at)
+            .where(attachment_delivery.c.id == row["id"])
+            .values(case_id=row["case_id"], matched_at=change.at)
         )
-        (stored,) = await Cases(db).load([case_id])
-        await note(db, stored.case, replace(change, patient=recorder.patient(member)))
+        (stored,) = await Cases(db).load([row["case_id"]])
+        patient = recorder.patient(number_of_delivery(row, key))
+        await note(db, stored.case, replace(change, patient=patient))
     return len(found)
 
 
@@ -199,7 +206,7 @@ class Attachments:
             if case_id is not None
             else attachment_delivery.c.attach_to == AttachTo.CLAIM
         )
-        query = _FACTS.add_columns(attachment.c.content).where(
+        query = _FACTS.add_columns(attachment.c.organization_id, attachment.c.content).where(
             attachment.c.id == attachment_id, mine
         )
         row = (await self.connection.execute(query)).mappings().one_or_none()
@@ -210,7 +217,9 @@ class Attachments:
             raise Conflict("The attachment is quarantined: no scanner has cleared it yet.")
         if facts.state is AttachmentState.REFUSED:
             raise Conflict("The attachment was refused by the scanner and is not kept.")
-        return Content(facts.media_type, restored(row["content"]), facts)
+        place = ("attachment", "content", attachment_id)
+        body = await open_body(self.connection, row["organization_id"], row["content"], *place)
+        return Content(facts.media_type, body, facts)
 
     async def received(self, case_id: UUID) -> tuple[list[Received], datetime | None]:
         """What came for a case, and when its sender said that nothing more will follow.
@@ -282,12 +291,25 @@ def _facts(row: RowMapping) -> AttachmentFacts:
 
 async def _kept(db: AsyncConnection, call: PreparedDelivery) -> UUID | None:
     """Write a delivery and what of it is new. None where the same call came before."""
-    statement = insert(attachment_delivery).values(call.delivery).on_conflict_do_nothing()
+    key = await data_key(db, call.delivery["organization_id"])
+    row = DELIVERY.seal(key, call.delivery)
+    row["member"] = index_of(db).of(call.delivery["sealed_member"])
+    statement = insert(attachment_delivery).values(row).on_conflict_do_nothing()
     result = await db.execute(statement.returning(attachment_delivery.c.id))
     fresh: UUID | None = result.scalar_one_or_none()
     if fresh is not None:
-        await db.execute(insert(attachment).on_conflict_do_nothing(), call.attachments)
+        rows = [await _sealed_row(key, row) for row in call.attachments]
+        await db.execute(insert(attachment).on_conflict_do_nothing(), rows)
     return fresh
+
+
+async def _sealed_row(key: DataKey, row: Mapping[str, Any]) -> dict[str, Any]:
+    files = {
+        name: await sealed(key, row[name], "attachment", name, row["id"])
+        for name in ("resource", "content")
+        if row[name] is not None
+    }
+    return {**row, **files}
 
 
 async def _known(db: AsyncConnection, call: PreparedDelivery) -> UUID:

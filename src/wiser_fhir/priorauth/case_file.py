@@ -21,6 +21,8 @@ from wiser_fhir.db.base import (
     submission,
 )
 from wiser_fhir.db.life import case_event, letter
+from wiser_fhir.db.sealed import DETERMINATION, EVENT
+from wiser_fhir.db.vault import data_key
 from wiser_fhir.errors import Conflict
 from wiser_fhir.priorauth.attached import AttachmentState
 from wiser_fhir.priorauth.chain import Link, chain_of
@@ -39,6 +41,8 @@ from wiser_fhir.priorauth.models import (
 )
 from wiser_fhir.priorauth.peer_to_peer import PeerToPeer
 from wiser_fhir.priorauth.repository import Cases, StoredCase
+from wiser_fhir.priorauth.rows import Row
+from wiser_fhir.priorauth.sealed_rows import beneficiary_from
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +223,7 @@ class CaseReader:
             )
         )
         row = (await self.connection.execute(query)).mappings().one()
+        key = await data_key(self.connection, self.organization_id)
         talks = Conversations(self.connection, self.organization_id, self.case_id)
         chain = await chain_of(self.connection, self.organization_id, self.case_id)
         return CaseFile(
@@ -227,7 +232,7 @@ class CaseReader:
             expedite_requested=row["expedite_requested"],
             nearness=_nearness(case, now, leads),
             assigned=_assignment(row),
-            beneficiary=Beneficiary(row["mbi"], row["family"], row["given"], row["birth_date"]),
+            beneficiary=beneficiary_from(row, key),
             state=row["state"],
             parties=await self.parties(),
             criteria=_criteria(case, rules),
@@ -279,9 +284,11 @@ class CaseReader:
             .outerjoin(person, person.c.id == case_event.c.person_id)
             .add_columns(person.c.name.label("person"))
         )
-        rows = (await self.connection.execute(query)).mappings()
+        key = await data_key(self.connection, self.organization_id)
+        rows = (await self.connection.execute(query)).mappings().all()
         names = ("id", "revision", "at", "kind", "person_id", "person", "text", "detail")
-        return tuple(CaseEvent(**{name: row[name] for name in names}) for row in rows)
+        opened = (EVENT.open(key, row) for row in rows)
+        return tuple(CaseEvent(**{name: row[name] for name in names}) for row in opened)
 
     async def _documents(self) -> tuple[PaperFacts, ...]:
         names = ("position", "revision", "kind", "title", "content_type", "size")
@@ -310,7 +317,9 @@ class CaseReader:
             .outerjoin(person, person.c.id == determination.c.clinician_id)
             .add_columns(person.c.name.label("clinician"))
         )
-        return tuple(map(_decision, (await self.connection.execute(query)).mappings()))
+        key = await data_key(self.connection, self.organization_id)
+        rows = (await self.connection.execute(query)).mappings().all()
+        return tuple(_decision(DETERMINATION.open(key, row)) for row in rows)
 
     async def _letters(self) -> tuple[LetterFacts, ...]:
         names = ("kind", "recipient", "revision", "created_at", "state")
@@ -378,7 +387,7 @@ def _sent(row: RowMapping) -> SentRequest:
     )
 
 
-def _decision(row: RowMapping) -> PastDecision:
+def _decision(row: Row) -> PastDecision:
     return PastDecision(
         revision=row["revision"],
         sequence=row["sequence"],

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from wiser_fhir.audit.recorder import AuditRow
 from wiser_fhir.db.base import determination, prior_auth_case, utn
+from wiser_fhir.db.blind import index_of
 from wiser_fhir.priorauth.determination import Outcome
 from wiser_fhir.priorauth.inquiry import Inquiry
 from wiser_fhir.priorauth.models import CaseStatus, Previous, Submission
@@ -124,9 +125,10 @@ async def _own(
         )
         .exists()
     )
+    member = index_of(db).of_told(mbi)
     found = case((not_affirmed, Previous.NON_AFFIRMED.value), else_=Previous.AFFIRMED.value)
     query = (
-        select(case((prior_auth_case.c.mbi == mbi, found), else_=Previous.ANOTHERS.value))
+        select(case((prior_auth_case.c.mbi == member, found), else_=Previous.ANOTHERS.value))
         .select_from(utn)
         .join(
             prior_auth_case,

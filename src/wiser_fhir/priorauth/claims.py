@@ -14,7 +14,7 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from sqlalchemy import RowMapping, insert, select, text
+from sqlalchemy import RowMapping, bindparam, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from wiser_fhir.audit.recorder import AuditRow, Recorder, write
@@ -22,10 +22,13 @@ from wiser_fhir.auth.principal import Principal
 from wiser_fhir.clock import Clock, business_date
 from wiser_fhir.coverage.catalogue import Catalogue
 from wiser_fhir.db.base import organization
-from wiser_fhir.db.bodies import compressed, restored
+from wiser_fhir.db.blind import Indexed, index_of
+from wiser_fhir.db.bodies import open_body, sealed
 from wiser_fhir.db.claims import claim as claim_table
 from wiser_fhir.db.claims import claim_line
 from wiser_fhir.db.engine import transaction
+from wiser_fhir.db.sealed import CLAIM
+from wiser_fhir.db.vault import data_key
 from wiser_fhir.errors import Conflict, Forbidden
 from wiser_fhir.priorauth.claim import (
     Authorization,
@@ -54,7 +57,7 @@ _MAC = "mac"
 _AUTHORIZATIONS = text("""
 select cast(gate.claim_authorizations(:member, :provider, cast(:numbers as text[]), :hold,
     :request_id, :client_id, :patient) as text)
-""")
+""").bindparams(bindparam("member", type_=Indexed()))
 
 _USE_UNITS = text("""
 select gate.use_units(:number, :sequence, :claim_id, :line, :units, :at, :request_id, :client_id,
@@ -153,7 +156,7 @@ class ClaimService:
     ) -> list[Authorization]:
         shape = self.catalogue.process.utn
         values = {
-            "member": claim.mbi,
+            "member": index_of(db).of(claim.mbi),
             "provider": claim.provider_npi,
             "numbers": [number for number in claim.numbers if can_be_utn(number, shape)],
             "hold": hold,
@@ -176,7 +179,8 @@ class ClaimService:
             raise Conflict("A claim of this number came before with other content.")
         row = self._audit(asking, "claim.record", "replayed", arrived.claim, earlier["id"])
         await write(db, row)
-        return restored(earlier["answer"])
+        place = ("claim", "answer", earlier["id"])
+        return await open_body(db, asking.organization_id, earlier["answer"], *place)
 
     async def _keep(
         self,
@@ -187,20 +191,22 @@ class ClaimService:
         body: bytes,
         now: datetime,
     ) -> None:
+        key = await data_key(db, asking.organization_id)
         row = {
             "organization_id": asking.organization_id,
             "id": answer.id,
             "claim_number": arrived.number,
             "client_id": asking.principal.client_id,
-            "mbi": arrived.claim.mbi,
+            "mbi": index_of(db).of(arrived.claim.mbi),
+            "sealed_member": arrived.claim.mbi,
             "provider_npi": arrived.claim.provider_npi,
             "state": arrived.claim.state,
             "received_at": now,
-            "request": compressed(arrived.body),
+            "request": await sealed(key, arrived.body, "claim", "request", answer.id),
             "request_sha256": sha256(arrived.body).digest(),
-            "answer": compressed(body),
+            "answer": await sealed(key, body, "claim", "answer", answer.id),
         }
-        await db.execute(insert(claim_table).values(row))
+        await db.execute(insert(claim_table).values(CLAIM.seal(key, row)))
         await db.execute(insert(claim_line), _lines(asking, arrived.claim, answer))
         uses = list(self._uses(asking, arrived.claim, answer, now))
         if uses:

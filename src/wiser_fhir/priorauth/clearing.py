@@ -19,9 +19,10 @@ from wiser_fhir.audit.recorder import AuditRow, Recorder, write
 from wiser_fhir.clock import Clock
 from wiser_fhir.db.attachments import attachment, attachment_delivery
 from wiser_fhir.db.base import prior_auth_case
-from wiser_fhir.db.bodies import restored
+from wiser_fhir.db.bodies import open_body
 from wiser_fhir.db.engine import transaction
 from wiser_fhir.db.life import information_request
+from wiser_fhir.db.vault import data_key
 from wiser_fhir.egress.scanner import Scanner, ScannerAway, Verdict
 from wiser_fhir.priorauth.answers import Answers
 from wiser_fhir.priorauth.attached import AttachmentState, is_answered, missing
@@ -32,6 +33,7 @@ from wiser_fhir.priorauth.keeping import Actor, CaseChange, keep, locked, note
 from wiser_fhir.priorauth.models import CaseStatus
 from wiser_fhir.priorauth.repository import Cases, member_of
 from wiser_fhir.priorauth.retelling import organizations
+from wiser_fhir.priorauth.sealed_rows import number_of_delivery
 
 log = logging.getLogger(__name__)
 
@@ -127,7 +129,10 @@ class Clearing:
         values = {"organization_id": organization_id, "now": now, "until": now + _CLAIMED}
         async with transaction(self.engine, organization_id) as db:
             row = (await db.execute(_CLAIM, values)).one_or_none()
-        return None if row is None else (row.id, restored(row.content))
+            if row is None:
+                return None
+            place = ("attachment", "content", row.id)
+            return row.id, await open_body(db, organization_id, row.content, *place)
 
     async def _decide(self, organization_id: UUID, attachment_id: UUID, verdict: Verdict) -> None:
         """Write a verdict, unless another worker has. What is refused is not kept."""
@@ -163,13 +168,11 @@ class Clearing:
     ) -> None:
         """In the history of the case it is matched to, else in the audit trail alone."""
         action, request_id = "attachment.check", uuid4()
-        came_with = select(attachment_delivery.c.case_id, attachment_delivery.c.member).join(
-            attachment, attachment.c.delivery_id == attachment_delivery.c.id
-        )
-        found = await db.execute(came_with.where(attachment.c.id == attachment_id))
-        case_id, member = found.one()
-        patient = self.recorder.patient(member)
-        if case_id is None:
+        delivery = (await db.execute(_CAME_WITH.where(attachment.c.id == attachment_id))).mappings()
+        came_with = delivery.one()
+        key = await data_key(db, organization_id)
+        patient = self.recorder.patient(number_of_delivery(came_with, key))
+        if came_with["case_id"] is None:
             row = AuditRow(
                 request_id=request_id,
                 action=action,
@@ -182,7 +185,7 @@ class Clearing:
             )
             await write(db, row)
             return
-        (stored,) = await Cases(db).load([case_id])
+        (stored,) = await Cases(db).load([came_with["case_id"]])
         change = CaseChange(
             at=now,
             actor=Actor(request_id),
@@ -225,6 +228,11 @@ class Clearing:
 def _answered(asked: InformationRequest, now: datetime) -> InformationRequest:
     return replace(asked, state=RequestState.ANSWERED, answered_at=now)
 
+
+# Of an attachment, which the caller names.
+_CAME_WITH = select(
+    attachment_delivery.c.id, attachment_delivery.c.case_id, attachment_delivery.c.sealed_member
+).join(attachment, attachment.c.delivery_id == attachment_delivery.c.id)
 
 # Cases in review that wait for something, and for which something has come.
 _WAITING = (

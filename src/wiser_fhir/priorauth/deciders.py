@@ -6,7 +6,8 @@ needs clinical judgement is for clinicians with a licence.
 """
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime, timedelta
+from typing import Final
 from uuid import UUID
 
 from sqlalchemy import func, select
@@ -14,7 +15,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from wiser_fhir.auth.people import CLINICIAN, COORDINATOR, Reviewer
 from wiser_fhir.db.base import case_party, organization, person
-from wiser_fhir.errors import Forbidden, NotFound
+from wiser_fhir.errors import Forbidden, NotFound, SignInTooOld
+
+# Whoever decides against a provider has shown who it is no longer ago.
+SIGNED_IN_WITHIN: Final = timedelta(minutes=15)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +37,7 @@ class Interests:
 def check_may_contribute(reviewer: Reviewer) -> None:
     """Whether the person may add to cases, ask, assign and arrange. Raises Forbidden."""
     if not reviewer.may(CLINICIAN, COORDINATOR):
-        raise Forbidden("An auditor looks and changes nothing.")
+        raise Forbidden("Only clinicians and coordinators add to cases.")
 
 
 def check_may_decide(reviewer: Reviewer, on: date) -> None:
@@ -47,6 +51,16 @@ def check_may_decide(reviewer: Reviewer, on: date) -> None:
         raise Forbidden("Only a clinician decides.")
     if not reviewer.licensed(on):
         raise Forbidden("The licence of this clinician is not in force.")
+
+
+def check_signed_in(reviewer: Reviewer, now: datetime) -> None:
+    """Whether the person has just signed in, as somebody must who decides against a provider.
+
+    Raises SignInTooOld. Source: RFC 9470, 3.
+    """
+    if not reviewer.signed_in_since(now - SIGNED_IN_WITHIN):
+        seconds = int(SIGNED_IN_WITHIN.total_seconds())
+        raise SignInTooOld("Sign in again to decide against a request", seconds)
 
 
 async def colleague(db: AsyncConnection, person_id: UUID, interests: Interests) -> Reviewer:

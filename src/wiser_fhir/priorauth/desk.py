@@ -11,16 +11,15 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from wiser_fhir.audit.decision_mac import decision_key
 from wiser_fhir.audit.recorder import AuditRow, Recorder
 from wiser_fhir.auth.people import Reviewer
 from wiser_fhir.clock import Clock
 from wiser_fhir.coverage.catalogue import Catalogue
 from wiser_fhir.coverage.models import ServiceRules
-from wiser_fhir.db.base import prior_auth_case
 from wiser_fhir.db.engine import transaction
 from wiser_fhir.errors import Conflict, Forbidden
 from wiser_fhir.priorauth.answers import Answers
@@ -29,7 +28,7 @@ from wiser_fhir.priorauth.keeping import Actor, CaseChange, locked
 from wiser_fhir.priorauth.models import CaseStatus, PriorAuthorization
 from wiser_fhir.priorauth.numbers import UtnSource
 from wiser_fhir.priorauth.queue import organization_of
-from wiser_fhir.priorauth.repository import Cases, StoredCase
+from wiser_fhir.priorauth.repository import Cases, StoredCase, member_of
 
 # What the database refuses although the person's token, looked up a moment ago, said otherwise.
 _REFUSALS = {
@@ -81,6 +80,7 @@ class OpenCase:
     by: Reviewing
     now: datetime
     patient: bytes | None
+    decision_key: bytes = field(repr=False)
 
     @property
     def case(self) -> PriorAuthorization:
@@ -89,7 +89,8 @@ class OpenCase:
 
     def change(self, act: Act) -> CaseChange:
         """The change that an act makes."""
-        who = self.by.reviewer.person_id
+        reviewer = self.by.reviewer
+        who = reviewer.person_id
         return CaseChange(
             at=self.now,
             actor=Actor(self.by.request_id, person_id=who),
@@ -100,6 +101,8 @@ class OpenCase:
             detail=act.detail,
             told=act.told,
             clinician_id=who if act.decides else None,
+            signed_in_at=reviewer.signed_in_at if act.decides else None,
+            decision_key=self.decision_key,
             patient=self.patient,
         )
 
@@ -156,14 +159,9 @@ class Desk:
         with refusals():
             async with transaction(self.engine, sender) as db:
                 stored = await (locked(db, case_id) if hold else Cases(db).by_id(case_id))
-                mbi = await db.scalar(
-                    select(prior_auth_case.c.mbi).where(
-                        prior_auth_case.c.organization_id == sender,
-                        prior_auth_case.c.id == case_id,
-                    )
-                )
-                patient = self.recorder.patient(mbi)
-                yield OpenCase(db, stored, by, self.clock(), patient)
+                patient = self.recorder.patient(await member_of(db, case_id))
+                key = decision_key(self.recorder.key)
+                yield OpenCase(db, stored, by, self.clock(), patient, key)
 
 
 def check_undecided(case: PriorAuthorization, revision: int) -> None:

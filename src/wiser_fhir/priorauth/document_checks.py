@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from wiser_fhir.clock import Clock
 from wiser_fhir.db.attachments import document_check
 from wiser_fhir.db.base import document, message
-from wiser_fhir.db.bodies import restored
+from wiser_fhir.db.bodies import open_body
 from wiser_fhir.db.engine import transaction
 from wiser_fhir.egress.scanner import Scanner, ScannerAway, Verdict
 from wiser_fhir.priorauth.attached import AttachmentState
@@ -186,7 +186,7 @@ async def _positions(db: AsyncConnection, case_id: UUID, revision: int) -> list[
 async def _request_body(db: AsyncConnection, case_id: UUID, revision: int) -> bytes:
     """The request that made a revision: each of a case makes one, and no two come at once."""
     query = (
-        select(message.c.body)
+        select(message.c.organization_id, message.c.id, message.c.body)
         .where(
             message.c.case_id == case_id,
             message.c.direction == "in",
@@ -196,7 +196,8 @@ async def _request_body(db: AsyncConnection, case_id: UUID, revision: int) -> by
         .offset(revision - 1)
         .limit(1)
     )
-    return restored((await db.execute(query)).scalar_one())
+    row = (await db.execute(query)).one()
+    return await open_body(db, row.organization_id, row.body, "message", "body", row.id)
 
 
 def _refusal(place: _Place, verdict: Verdict, now: datetime) -> CaseChange:

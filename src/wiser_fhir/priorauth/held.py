@@ -11,7 +11,9 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from wiser_fhir.audit.recorder import AuditRow, Recorder, write
+from wiser_fhir.db.vault import data_key
 from wiser_fhir.errors import Problem, ProfileViolation
+from wiser_fhir.priorauth.sealed_rows import number_of_delivery
 
 MOST_HELD = 100
 MOST_BYTES = 256 * 1024 * 1024
@@ -49,7 +51,7 @@ gone as (
         and a.state in ('quarantined', 'clear'))
 update attachment_delivery d set lapsed_at = :now from old
 where d.organization_id = old.organization_id and d.id = old.id
-returning d.id, d.member
+returning d.id, d.sealed_member
 """)
 
 
@@ -83,16 +85,17 @@ async def lapse(
         "lapsed": LAPSED,
         "at_most": _LAPSED_AT_ONCE,
     }
-    lapsed = (await db.execute(_LAPSE, values)).all()
-    for delivery_id, member in lapsed:
+    lapsed = (await db.execute(_LAPSE, values)).mappings().all()
+    key = await data_key(db, organization_id)
+    for delivery in lapsed:
         row = AuditRow(
             request_id=uuid4(),
             action="attachment.lapse",
             outcome="lapsed",
             organization_id=organization_id,
             object_kind="attachment-delivery",
-            object_id=str(delivery_id),
-            patient=recorder.patient(member),
+            object_id=str(delivery["id"]),
+            patient=recorder.patient(number_of_delivery(delivery, key)),
         )
         await write(db, row)
     return len(lapsed)

@@ -9,6 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from wiser_fhir.audit.recorder import AuditRow, Recorder, write
 from wiser_fhir.db.engine import transaction
 from wiser_fhir.db.life import information_request
+from wiser_fhir.db.sealed import INFORMATION_REQUEST
+from wiser_fhir.db.vault import data_key
 from wiser_fhir.errors import NotFound
 from wiser_fhir.priorauth.repository import Cases, StoredCase, member_of
 from wiser_fhir.priorauth.rows import information_request_from
@@ -52,5 +54,6 @@ class InformationReader:
                 patient=self.recorder.patient(await member_of(db, row["case_id"])),
             )
             await write(db, audit)
-        asked = tuple(map(information_request_from, requests))
-        return replace(stored, case=replace(stored.case, requests=asked))
+            key = await data_key(db, caller.organization_id)
+        asked = (information_request_from(INFORMATION_REQUEST.open(key, row)) for row in requests)
+        return replace(stored, case=replace(stored.case, requests=tuple(asked)))

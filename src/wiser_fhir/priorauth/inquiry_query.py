@@ -22,22 +22,30 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from wiser_fhir.audit.recorder import AuditRow
 from wiser_fhir.db.base import case_item, case_party, determination, prior_auth_case, utn
+from wiser_fhir.db.blind import Indexed, MemberIndex
 from wiser_fhir.priorauth.inquiry import Inquiry, ItemExample
 from wiser_fhir.priorauth.models import PartyRole
 
 BY_OTHERS = text(
     "select organization_id, case_id from gate.inquire_by_others(:member, :npis, :numbers,"
     " :examples, :at_most, :request_id, :client_id, :patient)"
-).bindparams(bindparam("examples", type_=JSONB(none_as_null=True)))
+).bindparams(
+    bindparam("examples", type_=JSONB(none_as_null=True)), bindparam("member", type_=Indexed())
+)
 
 
-def own_cases(organization_id: UUID, inquiry: Inquiry, at_most: int) -> Select[Any]:
-    """The ids of the organization's own cases that an inquiry finds, the latest received first."""
+def own_cases(
+    organization_id: UUID, inquiry: Inquiry, member: MemberIndex, at_most: int
+) -> Select[Any]:
+    """The ids of the organization's own cases that an inquiry finds, the latest received first.
+
+    `member` is the index of its `mbi`.
+    """
     return (
         select(prior_auth_case.c.id)
         .where(
             prior_auth_case.c.organization_id == organization_id,
-            prior_auth_case.c.mbi == inquiry.mbi,
+            prior_auth_case.c.mbi == member,
             *_filters(inquiry),
         )
         .order_by(prior_auth_case.c.received_at.desc(), prior_auth_case.c.id.desc())
@@ -45,10 +53,12 @@ def own_cases(organization_id: UUID, inquiry: Inquiry, at_most: int) -> Select[A
     )
 
 
-def by_others(inquiry: Inquiry, audit: AuditRow, at_most: int) -> dict[str, Any]:
-    """The parameters of BY_OTHERS."""
+def by_others(
+    inquiry: Inquiry, member: MemberIndex | None, audit: AuditRow, at_most: int
+) -> dict[str, Any]:
+    """The parameters of BY_OTHERS. `member` is the index of the inquiry's `mbi`."""
     return {
-        "member": inquiry.mbi,
+        "member": member,
         "npis": list(inquiry.provider_npis),
         "numbers": [*inquiry.references, *inquiry.utns] or None,
         "examples": [_example(each) for each in inquiry.items] or None,
@@ -162,7 +172,7 @@ _OTHER_GRANT = or_(
 _GRANTED_OTHERWISE = _decided_so(_OTHER_GRANT)
 # What else a clinician states of a line is in the request alone: whether it was asked for just so,
 # is not looked at.
-_MODIFIED = _decided_so(or_(_OTHER_GRANT, determination.c.answer.has_key("detail")))
+_MODIFIED = _decided_so(or_(_OTHER_GRANT, determination.c.with_detail))
 
 
 def _coded(example: ItemExample) -> ColumnElement[bool]:

@@ -16,6 +16,7 @@ from sqlalchemy import ColumnElement, bindparam, func, insert, select, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from wiser_fhir.audit.decision_mac import decision_mac
 from wiser_fhir.audit.recorder import AuditRow, Detail, write
 from wiser_fhir.db.base import (
     case_item,
@@ -27,8 +28,10 @@ from wiser_fhir.db.base import (
     submission,
     utn,
 )
-from wiser_fhir.db.bodies import compressed
+from wiser_fhir.db.bodies import seal_body
 from wiser_fhir.db.life import case_event, information_request, letter
+from wiser_fhir.db.sealed import CASE, DETERMINATION, EVENT, INFORMATION_REQUEST
+from wiser_fhir.db.vault import data_key
 from wiser_fhir.notify import outbox
 from wiser_fhir.priorauth.answers import Answers
 from wiser_fhir.priorauth.determination import DecidedBy, ItemDecision
@@ -48,6 +51,7 @@ from wiser_fhir.priorauth.rows import (
     assessment_value,
     findings_value,
     identifier_key,
+    is_of_a_form,
 )
 
 _LIVE = (UtnState.PENDING, UtnState.ASSIGNED, UtnState.FAILED)
@@ -82,7 +86,9 @@ class CaseChange:
 
     `text` is for those who review. `told` is False where the provider's answer stays as it is.
     `delivered`: the new answer leaves with the call that made the change. `clinician_id` is set
-    where a clinician decided, `patient` is the audit trail's word for the beneficiary.
+    where a clinician decided, `signed_in_at` is then when it last signed in. With a
+    `decision_key` determinations bear a MAC. `patient` is the audit
+    trail's word for the beneficiary.
     """
 
     at: datetime
@@ -95,6 +101,8 @@ class CaseChange:
     told: bool = True
     delivered: bool = False
     clinician_id: UUID | None = None
+    signed_in_at: datetime | None = None
+    decision_key: bytes | None = field(default=None, repr=False)
     request: NewRequest | None = None
     patient: bytes | None = None
 
@@ -133,30 +141,45 @@ async def keep(
     await _keep_requests(db, before.case, after, change)
     if change.request is not None and answer_id is not None:
         await _keep_submission(db, after, change.request, answer_id)
-    await _tell(db, before.case, after, change, answer_id)
+    await _tell(db, before.case, after, change, answer_id, answer)
     return answer
 
 
-async def note(db: AsyncConnection, case: PriorAuthorization, change: CaseChange) -> None:
-    """Add to a case's history and to the audit trail, where nothing else of it changes."""
-    await db.execute(
-        insert(case_event).values(
-            organization_id=case.organization_id,
-            id=time_ordered_uuid(),
-            case_id=case.id,
-            revision=case.revision,
-            at=change.at,
-            kind=change.event,
-            person_id=change.actor.person_id,
-            text=change.text,
-            detail=dict(change.detail),
-        )
-    )
-    await write(db, _audit(case, change))
+async def note(
+    db: AsyncConnection,
+    case: PriorAuthorization,
+    change: CaseChange,
+    answer: bytes | None = None,
+) -> None:
+    """Add to a case's history and to the audit trail, which tells the hash of a new answer."""
+    row = {
+        "organization_id": case.organization_id,
+        "id": time_ordered_uuid(),
+        "case_id": case.id,
+        "revision": case.revision,
+        "at": change.at,
+        "kind": change.event,
+        "person_id": change.actor.person_id,
+        "text": change.text,
+        "detail": dict(change.detail),
+    }
+    key = await data_key(db, case.organization_id)
+    await db.execute(insert(case_event).values(EVENT.seal(key, row)))
+    await write(db, _audit(case, change, answer))
 
 
-def _audit(case: PriorAuthorization, change: CaseChange) -> AuditRow:
-    detail: Detail = {"revision": case.revision}
+def _audit(case: PriorAuthorization, change: CaseChange, answer: bytes | None) -> AuditRow:
+    """What stands in the row is sealed with it: which rules held, and the hashes of what came and
+    of what was answered, so that neither can be another afterwards.
+    """
+    request = change.request
+    told = {
+        "rules": case.rules,
+        "request-sha256": None if request is None else sha256(request.body).hexdigest(),
+        "answer-sha256": None if answer is None else sha256(answer).hexdigest(),
+    }
+    known = {name: value for name, value in told.items() if value is not None}
+    detail: Detail = {"revision": case.revision, **known}
     return AuditRow(
         request_id=change.actor.request_id,
         action=change.action,
@@ -192,6 +215,7 @@ async def _keep_message(
     at: datetime,
 ) -> UUID:
     message_id = time_ordered_uuid()
+    stored = await seal_body(db, case.organization_id, body, "message", "body", message_id)
     await db.execute(
         insert(message).values(
             organization_id=case.organization_id,
@@ -200,7 +224,7 @@ async def _keep_message(
             direction=direction,
             kind=kind,
             media_type="application/fhir+json",
-            body=compressed(body),
+            body=stored,
             sha256=sha256(body).digest(),
             length=len(body),
             at=at,
@@ -236,7 +260,9 @@ async def _change_case(
         values["answer_message_id"] = answer_id
     if change.request is not None:
         values |= _of_request(after, change.request) | {"request_message_id": request_id}
-    await db.execute(update(prior_auth_case).where(prior_auth_case.c.id == after.id).values(values))
+    sealed = CASE.seal(await data_key(db, after.organization_id), values | {"id": after.id})
+    changed = update(prior_auth_case).where(prior_auth_case.c.id == after.id)
+    await db.execute(changed.values({name: sealed[name] for name in values}))
 
 
 def _of_request(after: PriorAuthorization, request: NewRequest) -> dict[str, Any]:
@@ -249,6 +275,7 @@ def _of_request(after: PriorAuthorization, request: NewRequest) -> dict[str, Any
         "received_at": after.received_at,
         "expedite_requested": asked.expedite_requested,
         "assessment": assessment_value(after.assessment),
+        "with_form": is_of_a_form(after.assessment),
     }
 
 
@@ -275,7 +302,8 @@ async def _keep_lines(
             for item in fresh
             if item.decision is not None
         ]
-        await db.execute(insert(determination), rows)
+        key = await data_key(db, after.organization_id)
+        await db.execute(insert(determination), [DETERMINATION.seal(key, row) for row in rows])
     await db.execute(_CHANGE_LINE, [_line_values(after, item) for item in after.items])
 
 
@@ -337,7 +365,8 @@ def _determination(
     digest: bytes,
 ) -> dict[str, Any]:
     by_software = decision.decided_by is DecidedBy.SOFTWARE
-    return {
+    answer = decision.answer.as_json()
+    row = {
         "organization_id": case.organization_id,
         "case_id": case.id,
         "sequence": sequence,
@@ -346,6 +375,7 @@ def _determination(
         "decided_at": decision.decided_at,
         "decided_by": decision.decided_by,
         "clinician_id": None if by_software else change.clinician_id,
+        "signed_in_at": None if by_software else change.signed_in_at,
         "rationale": decision.rationale,
         "resubmission_steps": decision.resubmission_steps,
         "rules": case.rules,
@@ -357,8 +387,11 @@ def _determination(
         "first_day": decision.first_day,
         "last_day": decision.last_day,
         "reasons": list(decision.reasons),
-        "answer": decision.answer.as_json() or None,
+        "answer": answer or None,
+        "with_detail": "detail" in answer,
     }
+    mac = None if change.decision_key is None else decision_mac(change.decision_key, row)
+    return {**row, "mac": mac}
 
 
 async def _keep_papers(db: AsyncConnection, case: PriorAuthorization, request: NewRequest) -> None:
@@ -423,7 +456,9 @@ async def _keep_requests(
     known = {request.id: request for request in before.requests}
     fresh = [_request_row(after, each, change) for each in after.requests if each.id not in known]
     if fresh:
-        await db.execute(insert(information_request), fresh)
+        key = await data_key(db, after.organization_id)
+        rows = [INFORMATION_REQUEST.seal(key, row) for row in fresh]
+        await db.execute(insert(information_request), rows)
     for each in after.requests:
         if each.id in known and each != known[each.id]:
             await _set_state(db, after, each.state, change, information_request.c.id == each.id)
@@ -504,13 +539,14 @@ async def _tell(
     after: PriorAuthorization,
     change: CaseChange,
     answer_id: UUID | None,
+    answer: bytes | None,
 ) -> None:
     """Who is to hear of it: subscribers of the answer, the beneficiary of a decision, history."""
     if answer_id is not None:
         await outbox.put(db, after.organization_id, after.id, answer_id, change.at)
     if _freshly_decided(before, after):
         await post(db, after, "determination-copy", "beneficiary", change.at)
-    await note(db, after, change)
+    await note(db, after, change, answer)
 
 
 async def post(

@@ -3,6 +3,7 @@
 Source: CRD 2.2.1 §found-11, §found-37, §found-38, §resp-32, §resp-46.
 """
 
+from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime
@@ -15,10 +16,12 @@ from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from wiser_fhir.audit.recorder import AuditRow, write
+from wiser_fhir.audit.recorder import AuditRow, Detail, write
 from wiser_fhir.db.base import card_feedback, hook_call, hook_card, message
-from wiser_fhir.db.bodies import compressed
+from wiser_fhir.db.bodies import seal_body, sealed
 from wiser_fhir.db.engine import raw_connection, raw_transaction, transaction
+from wiser_fhir.db.sealed import ASSERTION
+from wiser_fhir.db.vault import DataKey, data_key
 from wiser_fhir.errors import NotFound
 from wiser_fhir.priorauth.numbers import time_ordered_uuid
 
@@ -27,8 +30,8 @@ _RECORD = (
     " $8::text::jsonb, $9, $10::text::jsonb)"
 )
 _ASSERTIONS = """
-select id, order_reference, coverage_reference, mbi, situation, service, rules, codes, asked,
-    answer, made_at, expires_on
+select id, order_reference, coverage_reference, situation, service, rules, codes, made_at,
+    expires_on, told
 from coverage_assertion where organization_id = $1 and id = any($2::text[])
 """
 _BODIES = ("request", "request_sha256", "response")
@@ -128,16 +131,27 @@ class Ledger:
         Raises Unavailable. Source: CRD 2.2.1 §found-37.
         """
         told = {name: each for name, each in asdict(call).items() if name not in _BODIES}
+        answered = sha256(call.response)
+        hashes: Detail = {
+            "call": str(call.id),
+            "fetched": call.fetched,
+            "request-sha256": call.request_sha256.hex(),
+            "response-sha256": answered.hexdigest(),
+        }
+        audit = replace(audit, detail={**audit.detail, **hashes})
+        key = await data_key(self.engine, organization_id)
+        request = await sealed(key, call.request, "hook_call", "request", call.id)
+        response = await sealed(key, call.response, "hook_call", "response", call.id)
         async with raw_connection(self.engine) as connection:
             await connection.execute(
                 _RECORD,
                 organization_id,
                 _json(told),
-                compressed(call.request),
+                request,
                 call.request_sha256,
-                compressed(call.response),
-                sha256(call.response).digest(),
-                _json([_assertion_row(each) for each in assertions]),
+                response,
+                answered.digest(),
+                _json([_assertion_row(each, key) for each in assertions]),
                 _json([_card_row(each) for each in cards]),
                 audit.patient,
                 _json(_audited(audit)),
@@ -149,9 +163,10 @@ class Ledger:
         """Those of the organization's assertions that have these ids. Raises Unavailable."""
         if not ids:
             return {}
+        key = await data_key(self.engine, organization_id)
         async with raw_transaction(self.engine, organization_id) as connection:
             rows = await connection.fetch(_ASSERTIONS, organization_id, list(ids))
-        return {row["id"]: _assertion(row) for row in rows}
+        return {row["id"]: _assertion(ASSERTION.open(key, row)) for row in rows}
 
     async def feedback(
         self,
@@ -188,20 +203,24 @@ def _audited(audit: AuditRow) -> dict[str, Any]:
     return values | {"detail": orjson.Fragment(values["detail"])}
 
 
-def _assertion_row(assertion: AssertionRecord) -> dict[str, Any]:
+def _assertion_row(assertion: AssertionRecord, key: DataKey) -> dict[str, Any]:
+    told = {
+        "mbi": assertion.mbi,
+        "asked": dict(assertion.asked),
+        "answer": dict(assertion.answer),
+    }
+    sealed = ASSERTION.seal(key, {"id": assertion.id, "told": told})
     return {
         "id": assertion.id,
         "order_reference": assertion.order,
         "coverage_reference": assertion.coverage,
-        "mbi": assertion.mbi,
         "situation": assertion.situation,
         "service": assertion.service,
         "rules": assertion.rules,
         "codes": assertion.codes,
-        "asked": dict(assertion.asked),
-        "answer": dict(assertion.answer),
         "made_at": assertion.made_at,
         "expires_on": assertion.expires_on,
+        "told": b64encode(sealed["told"]).decode(),
     }
 
 
@@ -219,13 +238,13 @@ def _assertion(row: Mapping[str, Any]) -> AssertionRecord:
         id=row["id"],
         order=row["order_reference"],
         coverage=row["coverage_reference"],
-        mbi=row["mbi"],
+        mbi=row["told"]["mbi"],
         situation=row["situation"],
         service=row["service"],
         rules=row["rules"],
         codes=tuple(row["codes"]),
-        asked=row["asked"],
-        answer=row["answer"],
+        asked=row["told"]["asked"],
+        answer=row["told"]["answer"],
         made_at=row["made_at"],
         expires_on=row["expires_on"],
     )
@@ -282,6 +301,7 @@ async def _keep(
     )
     if not written.all():
         return False
+    stored = await seal_body(connection, organization_id, body, "message", "body", message_id)
     await connection.execute(
         insert(message).values(
             organization_id=organization_id,
@@ -289,7 +309,7 @@ async def _keep(
             direction="in",
             kind="cds-feedback",
             media_type="application/json",
-            body=compressed(body),
+            body=stored,
             sha256=sha256(body).digest(),
             length=len(body),
             at=func.now(),

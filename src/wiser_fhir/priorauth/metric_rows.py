@@ -5,7 +5,8 @@ and how it ended. Every page is a transaction of its own, so a reader may take i
 more than a page is held.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from base64 import b64decode
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Any
@@ -16,10 +17,15 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from wiser_fhir.audit.recorder import AuditRow, Detail, write
 from wiser_fhir.clock import EASTERN
+from wiser_fhir.db.bodies import opened as opened_body
 from wiser_fhir.db.engine import transaction
+from wiser_fhir.db.sealed import ASSERTION, INFORMATION_REQUEST
+from wiser_fhir.db.vault import DataKey, data_key
 from wiser_fhir.priorauth.retelling import organizations
 
 Row = dict[str, Any]
+_Opened = Callable[[DataKey, Row], Awaitable[Row]]
+"""A row with what is sealed in it opened. Raises CannotOpen."""
 
 PAGE = 200
 
@@ -34,7 +40,7 @@ with page as (
 )
 select c.id, p.line, c.status, c.service, c.coverage, c.expedited, c.dismissal_reason,
     p.received_at as submitted_at, c.received_at, c.decided_at,
-    coalesce(jsonb_array_length(c.assessment -> 'answers'), 0) > 0 as with_form,
+    c.with_form,
     (select jsonb_agg(jsonb_build_object('role', t.role, 'npi', t.npi) order by t.position)
         from case_party t where t.organization_id = c.organization_id and t.case_id = c.id
     ) as parties,
@@ -64,8 +70,8 @@ select c.id, p.line, c.status, c.service, c.coverage, c.expedited, c.dismissal_r
             and d.sequence = i.sequence and d.revision = i.revision
         where i.organization_id = c.organization_id and i.case_id = c.id
     ) as items,
-    (select jsonb_agg(jsonb_build_object('wanted', r.wanted, 'asked_at', r.asked_at,
-            'answered_at', r.answered_at) order by r.asked_at, r.id)
+    (select jsonb_agg(jsonb_build_object('id', r.id, 'wanted', encode(r.wanted, 'base64'),
+            'asked_at', r.asked_at, 'answered_at', r.answered_at) order by r.asked_at, r.id)
         from information_request r
         where r.organization_id = c.organization_id and r.case_id = c.id
     ) as requests
@@ -85,7 +91,7 @@ select p.id, p.hook, p.hook_instance, p.line, p.received_at, p.answered_at, p.st
     p.token_use, o.npis,
     case when p.status >= 400 then p.response end as response,
     (select jsonb_agg(jsonb_build_object('order', a.order_reference, 'codes', a.codes,
-            'id', a.id, 'answer', a.answer, 'performers', a.asked -> 'performers') order by a.id)
+            'id', a.id, 'told', encode(a.told, 'base64')) order by a.id)
         from coverage_assertion a
         where a.organization_id = p.organization_id and a.hook_call_id = p.id
     ) as assertions,
@@ -144,12 +150,12 @@ class MetricRows:
 
         Raises Unavailable.
         """
-        async for row in self._of_all(_CASES):
+        async for row in self._of_all(_CASES, _case):
             yield row
 
     async def hook_calls(self) -> AsyncIterator[Row]:
         """Hook calls of the days. Raises Unavailable."""
-        async for row in self._of_all(_CALLS):
+        async for row in self._of_all(_CALLS, _hook_call):
             yield row
 
     async def trail(self, actions: Sequence[str], routes: Sequence[str] = ()) -> AsyncIterator[Row]:
@@ -173,12 +179,14 @@ class MetricRows:
                 return
             after = rows[-1]["id"]
 
-    async def _of_all(self, query: TextClause) -> AsyncIterator[Row]:
+    async def _of_all(self, query: TextClause, opened: _Opened) -> AsyncIterator[Row]:
         for organization_id in await organizations(self.engine):
-            async for row in self._of_one(query, organization_id):
+            async for row in self._of_one(query, organization_id, opened):
                 yield row
 
-    async def _of_one(self, query: TextClause, organization_id: UUID) -> AsyncIterator[Row]:
+    async def _of_one(
+        self, query: TextClause, organization_id: UUID, opened: _Opened
+    ) -> AsyncIterator[Row]:
         values: dict[str, Any] = {
             "organization_id": organization_id,
             "starts": self.days.starts,
@@ -188,9 +196,10 @@ class MetricRows:
         }
         while True:
             async with transaction(self.engine, organization_id) as db:
+                key = await data_key(db, organization_id)
                 rows = (await db.execute(query, values)).mappings().all()
             for row in rows:
-                yield dict(row)
+                yield await opened(key, dict(row))
             if len(rows) < self.page:
                 return
             values["after"] = rows[-1]["id"]
@@ -204,3 +213,31 @@ class MetricRows:
         }
         async with transaction(self.engine) as db:
             await write(db, AuditRow(uuid4(), f"metrics.{of}", outcome, detail=detail))
+
+
+async def _case(key: DataKey, row: Row) -> Row:
+    """With what was asked for of each request for information."""
+    requests = row["requests"] or ()
+    opened = [INFORMATION_REQUEST.open(key, _decoded(each, "wanted")) for each in requests]
+    return {**row, "requests": opened or None}
+
+
+async def _hook_call(key: DataKey, row: Row) -> Row:
+    """With the body of a refusal, and what each assertion was about and said."""
+    response, assertions = row["response"], row["assertions"] or ()
+    if response is not None:
+        response = await opened_body(key, response, "hook_call", "response", row["id"])
+    return {
+        **row,
+        "response": response,
+        "assertions": [_assertion(key, each) for each in assertions] or None,
+    }
+
+
+def _assertion(key: DataKey, row: Row) -> Row:
+    told = ASSERTION.open(key, _decoded(row, "told"))["told"]
+    return {**row, "answer": told["answer"], "performers": told["asked"].get("performers")}
+
+
+def _decoded(row: Row, column: str) -> Row:
+    return {**row, column: b64decode(row[column])}

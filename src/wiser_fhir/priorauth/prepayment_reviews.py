@@ -18,11 +18,16 @@ from wiser_fhir.clock import Clock, business_date
 from wiser_fhir.db.attachments import attachment
 from wiser_fhir.db.claims import claim, claim_line, prepayment_document, prepayment_review
 from wiser_fhir.db.engine import enter, transaction
+from wiser_fhir.db.sealed import REVIEW
+from wiser_fhir.db.vault import data_key
 from wiser_fhir.errors import Conflict, Forbidden, NotFound
 from wiser_fhir.priorauth.attachments import Attachments, Content
 from wiser_fhir.priorauth.claims import Asking, require_mac
+from wiser_fhir.priorauth.deciders import check_signed_in
 from wiser_fhir.priorauth.desk import Reviewing
 from wiser_fhir.priorauth.prepayment import Recommendation, ReviewState
+from wiser_fhir.priorauth.rows import Row
+from wiser_fhir.priorauth.sealed_rows import number_of_claim
 
 MOST = 100
 _KIND = "prepayment review"
@@ -166,7 +171,7 @@ class PrepaymentReviews:
         now = self.clock()
         async with transaction(self.engine, asking.organization_id) as db:
             await require_mac(db, asking.organization_id)
-            found = [_review(row) for row in (await db.execute(query)).mappings()]
+            found = [_review(row) for row in await _opened(db, query)]
             first = [each.id for each in found if each.ended_at and not each.reported_at]
             reported = (
                 update(prepayment_review)
@@ -218,8 +223,7 @@ class PrepaymentReviews:
         """
         owner = await self._whose(by, review_id)
         async with transaction(self.engine, owner) as db:
-            query = _REVIEWS.where(prepayment_review.c.id == review_id)
-            row = (await db.execute(query)).mappings().one()
+            (row,) = await _opened(db, _REVIEWS.where(prepayment_review.c.id == review_id))
             review = _review(row)
             lines = await _lines(db, review)
             documents = await _documents(db, review_id)
@@ -235,8 +239,7 @@ class PrepaymentReviews:
         """
         owner = await self._whose(by, review_id)
         async with transaction(self.engine, owner) as db:
-            query = _REVIEWS.where(prepayment_review.c.id == review_id)
-            row = (await db.execute(query)).mappings().one()
+            (row,) = await _opened(db, _REVIEWS.where(prepayment_review.c.id == review_id))
             documents = await _documents(db, review_id)
             sender = next((d.sender_id for d in documents if d.id == attachment_id), None)
             if sender is None:
@@ -262,12 +265,17 @@ class PrepaymentReviews:
         async with transaction(self.engine, owner) as db:
             await db.execute(held.with_for_update())
             query = _REVIEWS.where(prepayment_review.c.id == review_id)
-            row = (await db.execute(query)).mappings().one()
+            (row,) = await _opened(db, query)
             _check_open(_review(row))
-            await db.execute(_ended(review_id, by.reviewer, opinion, now))
+            if opinion.recommendation is Recommendation.DENY:
+                check_signed_in(by.reviewer, now)
+            said = {"id": review_id, "rationale": opinion.rationale}
+            sealed = REVIEW.seal(await data_key(db, owner), said)["rationale"]
+            await db.execute(_ended(review_id, by.reviewer, opinion, sealed, now))
             outcome = opinion.recommendation.value
             await write(db, self._act(by, row, "prepayment.recommend", outcome))
-            return _review((await db.execute(query)).mappings().one())
+            (ended,) = await _opened(db, query)
+        return _review(ended)
 
     async def _whose(self, by: Reviewing, review_id: UUID) -> UUID:
         values = {
@@ -281,7 +289,7 @@ class PrepaymentReviews:
             raise NotFound(_KIND)
         return owner
 
-    def _act(self, by: Reviewing, row: RowMapping, action: str, outcome: str) -> AuditRow:
+    def _act(self, by: Reviewing, row: Row, action: str, outcome: str) -> AuditRow:
         return AuditRow(
             request_id=by.request_id,
             action=action,
@@ -294,14 +302,28 @@ class PrepaymentReviews:
         )
 
 
-_REVIEWS = select(prepayment_review, claim.c.claim_number, claim.c.mbi, claim.c.provider_npi).join(
+_REVIEWS = select(
+    prepayment_review, claim.c.claim_number, claim.c.sealed_member, claim.c.provider_npi
+).join(
     claim,
     (claim.c.organization_id == prepayment_review.c.organization_id)
     & (claim.c.id == prepayment_review.c.claim_id),
 )
 
 
-def _review(row: RowMapping) -> Review:
+async def _opened(db: AsyncConnection, query: Select[tuple[object, ...]]) -> list[Row]:
+    """Reviews of one organization as rows, with the rationale and the claim's `mbi` opened."""
+    rows = (await db.execute(query)).mappings().all()
+    if not rows:
+        return []
+    key = await data_key(db, rows[0]["organization_id"])
+    return [
+        REVIEW.open(key, row) | {"mbi": number_of_claim(row["claim_id"], row["sealed_member"], key)}
+        for row in rows
+    ]
+
+
+def _review(row: Row) -> Review:
     recommendation = row["recommendation"]
     return Review(
         id=row["id"],
@@ -393,14 +415,16 @@ def _check_open(review: Review) -> None:
         raise Conflict("Documents may still come; the review begins with the last of them.")
 
 
-def _ended(review_id: UUID, reviewer: Reviewer, opinion: Opinion, now: datetime) -> Update:
+def _ended(
+    review_id: UUID, reviewer: Reviewer, opinion: Opinion, rationale: bytes, now: datetime
+) -> Update:
     return (
         update(prepayment_review)
         .where(prepayment_review.c.id == review_id)
         .values(
             state=ReviewState.RECOMMENDED,
             recommendation=opinion.recommendation,
-            rationale=opinion.rationale,
+            rationale=rationale,
             reasons=list(opinion.reasons),
             clinician_id=reviewer.person_id,
             ended_at=now,

@@ -2,11 +2,10 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from functools import cache
 from hashlib import sha256
-from operator import attrgetter
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -33,9 +32,12 @@ from wiser_fhir.db.base import (
     prior_auth_case,
     utn,
 )
-from wiser_fhir.db.bodies import restored
+from wiser_fhir.db.blind import index_of
+from wiser_fhir.db.bodies import open_body, opened, sealed
 from wiser_fhir.db.engine import enter, raw_connection, raw_transaction
 from wiser_fhir.db.life import information_request
+from wiser_fhir.db.sealed import CASE, DETERMINATION, INFORMATION_REQUEST
+from wiser_fhir.db.vault import DataKey, data_key
 from wiser_fhir.errors import NotFound
 from wiser_fhir.priorauth.inquiry import Inquiry
 from wiser_fhir.priorauth.inquiry_query import BY_OTHERS, by_others, own_cases
@@ -47,6 +49,7 @@ from wiser_fhir.priorauth.rows import (
     identifier_key,
     submission_write,
 )
+from wiser_fhir.priorauth.sealed_rows import beneficiary_from, submission_parts
 
 __all__ = [
     "Cases",
@@ -131,7 +134,9 @@ class PriorAuthRepository:
                 organization_id,
                 *(identifier_key(identifier.system), identifier_key(identifier.value)),
             )
-        return _stored_answer(row)
+        if row is None:
+            return None
+        return await stored_answer(await data_key(self.engine, organization_id), row)
 
     async def submit(self, write: SubmissionWrite) -> SubmitOutcome:
         """Write a decided submission, all of it or nothing. A replay leaves its own audit row.
@@ -139,16 +144,20 @@ class PriorAuthRepository:
         Two requests about one beneficiary take turns, so that neither overlooks the other.
         Raises NumberTaken, Unavailable.
         """
+        key = await data_key(self.engine, write.organization_id)
+        write = await _sealed(write, key)
+        parts = submission_parts(write, key, index_of(self.engine))
+        parameters = [parts[n] if n in parts else getattr(write, n) for n in _PARAMETERS]
         try:
             async with raw_transaction(
-                self.engine, write.organization_id, lock=_turn(write)
+                self.engine, write.organization_id, lock=_turn(write, parts["mbi"])
             ) as connection:
-                row = await connection.fetchrow(_submit_sql(), *_parameters(write))
+                row = await connection.fetchrow(_submit_sql(), *parameters)
                 if row["twin"]:
                     raise _TwinOpen
                 if row["fresh"]:
                     return SubmitOutcome(SubmitResult.STORED)
-                return await _replay(connection, write)
+                return await _replay(connection, key, write)
         except _TwinOpen:
             return SubmitOutcome(SubmitResult.TWIN)
         except asyncpg.UniqueViolationError as error:
@@ -176,14 +185,15 @@ class Cases:
     async def response_body(self, case_id: UUID) -> bytes:
         """The latest answer about a case, byte for byte. Raises NotFound."""
         query = (
-            select(message.c.body)
+            select(message.c.organization_id, message.c.id, message.c.body)
             .join(prior_auth_case, _same_message(prior_auth_case.c.answer_message_id))
             .where(prior_auth_case.c.id == case_id)
         )
-        body = (await self.connection.execute(query)).scalar_one_or_none()
-        if body is None:
+        row = (await self.connection.execute(query)).one_or_none()
+        if row is None:
             raise NotFound("ClaimResponse")
-        return restored(body)
+        place = ("message", "body", row.id)
+        return await open_body(self.connection, row.organization_id, row.body, *place)
 
     async def load(self, case_ids: Sequence[UUID]) -> list[StoredCase]:
         """The cases with these ids that the organization may see, in the order of the ids."""
@@ -197,14 +207,25 @@ class Cases:
         reviewed = [case_id for case_id, row in cases.items() if row["decide_by"] is not None]
         requests = await self._by_case(_REQUESTS, reviewed) if reviewed else {}
         return [
-            StoredCase(
-                case=case_from(cases[case_id], items[case_id], requests.get(case_id, ())),
-                line=cases[case_id]["line"],
-                request_body=restored(cases[case_id]["body"]),
-            )
+            await self._stored(cases[case_id], items[case_id], requests.get(case_id, ()))
             for case_id in case_ids
             if case_id in cases
         ]
+
+    async def _stored(
+        self, row: RowMapping, items: Iterable[RowMapping], requests: Iterable[RowMapping]
+    ) -> StoredCase:
+        key = await data_key(self.connection, row["organization_id"])
+        place = ("message", "body", row["request_message_id"])
+        return StoredCase(
+            case=case_from(
+                CASE.open(key, row),
+                [DETERMINATION.open(key, each, "decision_") for each in items],
+                [INFORMATION_REQUEST.open(key, each) for each in requests],
+            ),
+            line=row["line"],
+            request_body=await opened(key, row["body"], *place),
+        )
 
     async def _by_case(
         self, query: Select[Any], case_ids: Iterable[UUID]
@@ -225,7 +246,8 @@ class Cases:
         """
         if inquiry.mbi is None:
             return []
-        query = own_cases(organization_id, inquiry, at_most)
+        member = index_of(self.connection).of(inquiry.mbi)
+        query = own_cases(organization_id, inquiry, member, at_most)
         return await self.load((await self.connection.execute(query)).scalars().all())
 
     async def inquire_by_others(
@@ -237,7 +259,9 @@ class Cases:
         acts for. The transaction sees each case as its sender does, then is the organization's
         again. Leaves an audit row. Source: PAS 2.2.1 §spec-52, §spec-53.
         """
-        rows = (await self.connection.execute(BY_OTHERS, by_others(inquiry, audit, at_most))).all()
+        member = index_of(self.connection).of_told(inquiry.mbi)
+        asked = by_others(inquiry, member, audit, at_most)
+        rows = (await self.connection.execute(BY_OTHERS, asked)).all()
         asking = await self.connection.scalar(text("select current_setting('app.organization')"))
         found = []
         for sender, case_id in rows:
@@ -251,14 +275,15 @@ class _TwinOpen(Exception):
     """Takes the way out of a transaction that rolls it back."""
 
 
-async def _replay(connection: asyncpg.Connection, write: SubmissionWrite) -> SubmitOutcome:
+async def _replay(
+    connection: asyncpg.Connection, key: DataKey, write: SubmissionWrite
+) -> SubmitOutcome:
     """The answer given before. A new statement sees what a concurrent twin has just committed."""
-    stored = _stored_answer(
-        await connection.fetchrow(
-            "select * from submission_answer($1, $2, $3)",
-            *(write.organization_id, write.identifier_system, write.identifier_value),
-        )
+    row = await connection.fetchrow(
+        "select * from submission_answer($1, $2, $3)",
+        *(write.organization_id, write.identifier_system, write.identifier_value),
     )
+    stored = None if row is None else await stored_answer(key, row)
     same = stored is not None and stored.request_sha256 == write.request_sha256
     if stored is None or not same or stored.line != write.line:
         return SubmitOutcome(SubmitResult.CONFLICT)
@@ -271,29 +296,42 @@ async def _replay(connection: asyncpg.Connection, write: SubmissionWrite) -> Sub
     return SubmitOutcome(SubmitResult.REPLAYED, stored.body)
 
 
-def _stored_answer(row: Any) -> StoredAnswer | None:
-    if row is None:
-        return None
-    return StoredAnswer(row["request_sha256"], row["case_id"], restored(row["body"]), row["line"])
+async def _sealed(write: SubmissionWrite, key: DataKey) -> SubmissionWrite:
+    asked, answered = write.request_message_id, write.answer_id
+    return replace(
+        write,
+        request_body=await sealed(key, write.request_body, "message", "body", asked),
+        answer_body=await sealed(key, write.answer_body, "message", "body", answered),
+    )
 
 
-def _turn(write: SubmissionWrite) -> int | None:
+async def stored_answer(key: DataKey, row: Any) -> StoredAnswer:
+    """A row of the function `submission_answer` as a value."""
+    body = await opened(key, row["body"], "message", "body", row["message_id"])
+    return StoredAnswer(row["request_sha256"], row["case_id"], body, row["line"])
+
+
+def _turn(write: SubmissionWrite, member: str | None) -> int | None:
     """The lock of one beneficiary's requests, as a signed 64-bit number."""
-    if not write.check_twin or write.mbi is None:
+    if not write.check_twin or member is None:
         return None
-    return int.from_bytes(sha256(write.mbi.encode()).digest()[:8], signed=True)
+    return int.from_bytes(sha256(member.encode()).digest()[:8], signed=True)
+
+
+_UNSEALED = {"beneficiary", "findings"}
+_PARAMETERS = (
+    *(field.name for field in fields(SubmissionWrite) if field.name not in _UNSEALED),
+    *("mbi", "sealed_member", "decided_findings"),
+)
 
 
 @cache
 def _submit_sql() -> str:
-    """`submit.sql` with its names numbered in the order of SubmissionWrite's fields."""
-    numbers = {field.name: n for n, field in enumerate(fields(SubmissionWrite), start=1)}
+    """`submit.sql` with its names numbered in the order of the parameters."""
+    numbers = {name: n for n, name in enumerate(_PARAMETERS, start=1)}
     named = (Path(__file__).parent / "sql" / "submit.sql").read_text()
     code = "\n".join(line for line in named.splitlines() if not line.startswith("--"))
     return re.sub(r"(?<!:):([a-z_0-9]+)", lambda name: f"${numbers[name[1]]}", code)
-
-
-_parameters = attrgetter(*(field.name for field in fields(SubmissionWrite)))
 
 
 def _same_message(column: ColumnElement[Any]) -> ColumnElement[bool]:
@@ -424,7 +462,9 @@ _REQUESTS = (
 
 async def member_of(db: AsyncConnection, case_id: UUID) -> str | None:
     """The MBI of a case's beneficiary, in a transaction of its organization. None if not told."""
-    found: str | None = await db.scalar(
-        select(prior_auth_case.c.mbi).where(prior_auth_case.c.id == case_id)
-    )
-    return found
+    case = prior_auth_case.c
+    query = select(case.organization_id, case.id, case.sealed_member).where(case.id == case_id)
+    row = (await db.execute(query)).mappings().one_or_none()
+    if row is None:
+        return None
+    return beneficiary_from(row, await data_key(db, row["organization_id"])).mbi

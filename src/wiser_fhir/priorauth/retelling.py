@@ -12,8 +12,9 @@ from sqlalchemy import ColumnElement, RowMapping, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from wiser_fhir.db.base import card_feedback, coverage_assertion, hook_call, hook_card, organization
-from wiser_fhir.db.bodies import restored
+from wiser_fhir.db.bodies import opened
 from wiser_fhir.db.engine import transaction
+from wiser_fhir.db.vault import data_key
 
 
 async def organizations(engine: AsyncEngine) -> list[UUID]:
@@ -32,6 +33,9 @@ async def retold(connection: AsyncConnection, name: str) -> Mapping[str, Any] | 
     row = found.mappings().one_or_none()
     if row is None:
         return None
+    key = await data_key(connection, row["organization_id"])
+    request = await opened(key, row["request"], "hook_call", "request", row["id"])
+    response = await opened(key, row["response"], "hook_call", "response", row["id"])
     of_call = hook_card.c.hook_call_id == row["id"]
     assertions = select(coverage_assertion).where(coverage_assertion.c.hook_call_id == row["id"])
     feedback = select(card_feedback).join(
@@ -39,8 +43,8 @@ async def retold(connection: AsyncConnection, name: str) -> Mapping[str, Any] | 
     )
     return {
         **_plain(row),
-        "request": _json(restored(row["request"])),
-        "response": _json(restored(row["response"])),
+        "request": _json(request),
+        "response": _json(response),
         "assertions": [_plain(each) for each in (await connection.execute(assertions)).mappings()],
         "feedback": [_plain(each) for each in (await connection.execute(feedback)).mappings()],
     }

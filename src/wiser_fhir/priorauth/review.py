@@ -13,7 +13,7 @@ from wiser_fhir.audit.recorder import write
 from wiser_fhir.auth.people import AUDITOR
 from wiser_fhir.clock import business_date
 from wiser_fhir.db.base import message, prior_auth_case
-from wiser_fhir.db.bodies import restored
+from wiser_fhir.db.bodies import open_body
 from wiser_fhir.errors import Conflict, Forbidden, NotFound, ProfileViolation, Unavailable
 from wiser_fhir.priorauth.asked import Asked, asking_problems, requested, sendable
 from wiser_fhir.priorauth.case_file import CaseEvent, CaseFile, CaseReader
@@ -21,12 +21,18 @@ from wiser_fhir.priorauth.conversations import Conversations
 from wiser_fhir.priorauth.deciders import (
     check_may_contribute,
     check_may_decide,
+    check_signed_in,
     colleague,
     interests_of,
 )
 from wiser_fhir.priorauth.deciding import Deciding, decided_case
 from wiser_fhir.priorauth.desk import Act, Desk, OpenCase, Reviewing, check_undecided, constraint_of
-from wiser_fhir.priorauth.determination import DecidedBy, DecidingClinician, Determination
+from wiser_fhir.priorauth.determination import (
+    DecidedBy,
+    DecidingClinician,
+    Determination,
+    Outcome,
+)
 from wiser_fhir.priorauth.determination_rules import Standard, determination_problems
 from wiser_fhir.priorauth.information import RequestState
 from wiser_fhir.priorauth.keeping import keep, note, post
@@ -102,8 +108,12 @@ class ReviewService:
             row = (await opened.db.execute(query)).one_or_none()
             if row is None:
                 raise NotFound("message")
+            organization_id = opened.case.organization_id
+            body = await open_body(
+                opened.db, organization_id, row.body, "message", "body", message_id
+            )
             await write(opened.db, opened.looked("case.message"))
-        return row.media_type, row.direction, restored(row.body)
+        return row.media_type, row.direction, body
 
     async def determine(
         self, by: Reviewing, case_id: UUID, revision: int, determination: Determination
@@ -136,6 +146,8 @@ class ReviewService:
         if problems:
             raise ProfileViolation("This cannot be determined.", problems)
         who = opened.by.reviewer
+        if any(each.outcome is Outcome.NON_AFFIRMED for each in determination.items):
+            check_signed_in(who, now)
         reader = CaseReader(opened.db, case.organization_id, case.id)
         site = _site(await reader.parties())
         deciding = Deciding(

@@ -1,19 +1,16 @@
 """A submission and its case as the rows they become, and a case read back from its rows."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
-import orjson
-from sqlalchemy import RowMapping
-
+from wiser_fhir.audit.decision_mac import decision_mac
 from wiser_fhir.audit.recorder import AuditRow
 from wiser_fhir.coverage.requested import Code
-from wiser_fhir.db.bodies import compressed
 from wiser_fhir.priorauth.answer import CaseAnswer, ItemAnswer
 from wiser_fhir.priorauth.deciding import countable
 from wiser_fhir.priorauth.determination import (
@@ -31,6 +28,7 @@ from wiser_fhir.priorauth.information import (
 from wiser_fhir.priorauth.models import (
     AnswerOrigin,
     Assessment,
+    Beneficiary,
     CaseItem,
     CaseStatus,
     Dismissal,
@@ -69,7 +67,9 @@ class DocumentFacts:
 
 @dataclass(frozen=True, slots=True)
 class SubmissionWrite:
-    """All the rows of one new submission: the fields are the parameters of `sql/submit.sql`.
+    """All the rows of one new submission: its fields become the parameters of `sql/submit.sql`.
+
+    Nothing is sealed yet: the repository does that.
 
     `item_*`, `party_*`, `decided_*` and `document_*` are columns: one entry per row.
     """
@@ -99,18 +99,16 @@ class SubmissionWrite:
     decide_by: datetime | None
     expedite_requested: bool
     expedited: bool
-    mbi: str | None
-    family: str | None
-    given: str | None
-    birth_date: date | None
+    beneficiary: Beneficiary
     state: str | None
     coverage: str
     trace_system: str | None
     trace_value: str
     trace_key: str
     previous_utn: str | None
-    assessment: str | None
-    findings: str | None
+    assessment: dict[str, Any] | None
+    with_form: bool
+    findings: list[list[str]] | None
     dismissal_reason: str | None
     dismissal_detail: str | None
     decided_at: datetime | None
@@ -144,6 +142,7 @@ class SubmissionWrite:
     decided_system: list[str]
     decided_code: list[str]
     decided_quantity: list[Decimal | None]
+    decided_mac: list[bytes | None]
     document_kind: list[str]
     document_title: list[str | None]
     document_content_type: list[str | None]
@@ -171,13 +170,19 @@ def submission_write(
     audit: AuditRow,
     documents: Sequence[DocumentFacts] = (),
     utn_source: str = "local",
+    decision_key: bytes | None = None,
 ) -> SubmissionWrite:
     """The rows of a case as decided by software. `request_body` and `answer` are the wire's bytes.
 
-    A resubmission is no duplicate, and a dismissed request is not asked again.
+    A resubmission is no duplicate, and a dismissed request is not asked again. With a
+    `decision_key` determinations bear a MAC.
     """
     dismissed = case.dismissal
-    audited = audit.values()
+    hashes = {"request-sha256": sha256(request_body), "answer-sha256": sha256(answer)}
+    sealed = {name: digest.hexdigest() for name, digest in hashes.items()}
+    rules = {} if case.rules is None else {"rules": case.rules}
+    lines = _item_columns(case, submission)
+    audited = replace(audit, detail={**audit.detail, **rules, **sealed}).values()
     return SubmissionWrite(
         organization_id=case.organization_id,
         case_id=case.id,
@@ -189,11 +194,11 @@ def submission_write(
         check_twin=dismissed is None and submission.kind is RequestKind.INITIAL,
         twin_npis=_npis(submission.parties),
         request_message_id=time_ordered_uuid(),
-        request_body=compressed(request_body),
+        request_body=request_body,
         request_sha256=sha256(request_body).digest(),
         request_length=len(request_body),
         answer_id=time_ordered_uuid(),
-        answer_body=compressed(answer),
+        answer_body=answer,
         answer_sha256=sha256(answer).digest(),
         answer_length=len(answer),
         kind=submission.kind,
@@ -204,18 +209,16 @@ def submission_write(
         decide_by=case.decide_by,
         expedite_requested=submission.expedite_requested,
         expedited=case.expedited,
-        mbi=_indexed_mbi(submission.beneficiary.mbi),
-        family=submission.beneficiary.family,
-        given=submission.beneficiary.given,
-        birth_date=submission.beneficiary.birth_date,
+        beneficiary=submission.beneficiary,
         state=next((i.service.state for i in submission.items if i.service.state), None),
         coverage=submission.coverage,
         trace_system=submission.trace.system,
         trace_value=submission.trace.value,
         trace_key=identifier_key(submission.trace.value),
         previous_utn=submission.previous_utn,
-        assessment=_json(assessment_value(case.assessment)),
-        findings=_json(findings_value(case.assessment)),
+        assessment=assessment_value(case.assessment),
+        with_form=is_of_a_form(case.assessment),
+        findings=findings_value(case.assessment),
         dismissal_reason=dismissed.reason if dismissed else None,
         dismissal_detail=dismissed.detail if dismissed else None,
         decided_at=case.decided_at,
@@ -226,7 +229,8 @@ def submission_write(
         utn=case.utn,
         utn_source=utn_source,
         orders_utn=case.decided,
-        **_item_columns(case, submission),
+        **lines,
+        decided_mac=[*_macs(case, lines, hashes["request-sha256"].digest(), decision_key)],
         **_party_columns(submission.parties),
         **_document_columns(documents),
         letter_id=time_ordered_uuid(),
@@ -252,14 +256,11 @@ def identifier_key(part: str | None) -> str:
     return f"sha256:{sha256(text.encode()).hexdigest()}"
 
 
-def _indexed_mbi(mbi: str | None) -> str | None:
-    """What is far too long to be a member number finds no case; the request has it in full."""
-    return mbi if mbi is not None and len(mbi) <= _LONGEST_KEY else None
+Row = Mapping[Any, Any]
+"""A row that was read, with what is sealed in it opened."""
 
 
-def case_from(
-    case: RowMapping, items: Iterable[RowMapping], requests: Iterable[RowMapping] = ()
-) -> PriorAuthorization:
+def case_from(case: Row, items: Iterable[Row], requests: Iterable[Row] = ()) -> PriorAuthorization:
     """A case from its row, with its UTN and whether a person decided, its items with their
     determinations in order, and what is asked for."""
     reason = case["dismissal_reason"]
@@ -297,13 +298,13 @@ def case_from(
     )
 
 
-def _clinician(row: RowMapping) -> DecidingClinician | None:
+def _clinician(row: Row) -> DecidingClinician | None:
     if not row["reviewed_by_person"]:
         return None
     return DecidingClinician(row["clinician_npi"], row["clinician_specialty"])
 
 
-def information_request_from(row: RowMapping) -> InformationRequest:
+def information_request_from(row: Row) -> InformationRequest:
     """A request for information from its row."""
     return InformationRequest(
         id=row["id"],
@@ -317,7 +318,7 @@ def information_request_from(row: RowMapping) -> InformationRequest:
     )
 
 
-def _decision(row: RowMapping) -> ItemDecision | None:
+def _decision(row: Row) -> ItemDecision | None:
     if row["decision_outcome"] is None:
         return None
     code = row["decision_code"]
@@ -336,7 +337,7 @@ def _decision(row: RowMapping) -> ItemDecision | None:
     )
 
 
-def _item(row: RowMapping) -> CaseItem:
+def _item(row: Row) -> CaseItem:
     return CaseItem(
         sequence=row["sequence"],
         code=Code(row["code_system"], row["code"]),
@@ -352,7 +353,7 @@ def _item(row: RowMapping) -> CaseItem:
     )
 
 
-def _site(row: RowMapping) -> Site | None:
+def _site(row: Row) -> Site | None:
     kind = row["site_kind"]
     return None if kind is None else Site(SiteKind(kind), row["site_code"])
 
@@ -385,6 +386,32 @@ def _item_columns(case: PriorAuthorization, submission: Submission) -> dict[str,
         "decided_code": [item.code.code for item in decided],
         "decided_quantity": [countable(requested[i.sequence].service.quantity) for i in decided],
     }
+
+
+def _macs(
+    case: PriorAuthorization, lines: Mapping[str, Any], digest: bytes, key: bytes | None
+) -> Iterator[bytes | None]:
+    """What binds each of software's determinations, as `sql/submit.sql` writes them."""
+    shared = {
+        "organization_id": case.organization_id,
+        "case_id": case.id,
+        "revision": 1,
+        "decided_at": case.decided_at,
+        "decided_by": DecidedBy.SOFTWARE,
+        "clinician_id": None,
+        "signed_in_at": None,
+        "rules": case.rules,
+        "input_sha256": digest,
+        "first_day": case.valid_from,
+        "last_day": case.valid_until,
+        "reasons": [],
+    }
+    names = ("sequence", "outcome", "code_system", "code", "quantity")
+    columns = ("sequence", "outcome", "system", "code", "quantity")
+    told = zip(*(lines[f"decided_{column}"] for column in columns), strict=True)
+    for values in told:
+        row = {**shared, **dict(zip(names, values, strict=True))}
+        yield None if key is None else decision_mac(key, row)
 
 
 def _party_columns(parties: Sequence[Party]) -> dict[str, Any]:
@@ -440,12 +467,13 @@ def _answer_origin(stored: dict[str, Any]) -> AnswerOrigin:
     return AnswerOrigin(stored["question"], Origin(origin) if origin else None, stored["counted"])
 
 
+def is_of_a_form(assessment: Assessment | None) -> bool:
+    """Whether answers of a form were looked at."""
+    return assessment is not None and bool(assessment.answers)
+
+
 def findings_value(assessment: Assessment | None) -> list[list[str]] | None:
     """What a determination keeps of the findings: their criteria and how they stood."""
     if assessment is None:
         return None
     return [[f.criterion, f.status] for f in assessment.findings]
-
-
-def _json(value: object) -> str | None:
-    return None if value is None else orjson.dumps(value).decode()

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from wiser_fhir.audit.decision_mac import decision_key
 from wiser_fhir.audit.recorder import AuditRow, Recorder, took, write
 from wiser_fhir.auth.principal import Principal
 from wiser_fhir.clock import Clock
@@ -121,16 +122,20 @@ class PriorAuthService:
             case = self._honouring(duplicate, submission, named)
         raise Unavailable("No free number was found.")
 
-    def check_sender(self, caller: Caller, npis: frozenset[str]) -> None:
-        """Whether the caller may send for the requester, given every NPI it is named by.
+    def check_sender(
+        self, caller: Caller, npis: frozenset[str], tins: frozenset[str] = frozenset()
+    ) -> None:
+        """Whether the caller may send for the requester, given every NPI and TIN it is named by.
 
-        One that may not send for everybody names a provider it may send for, and no other.
-        Raises Forbidden.
+        One that may not send for everybody names a provider it may send for, and no other; and a
+        taxpayer's number that it names is one it may send for. Raises Forbidden.
         """
         if caller.principal.npis is None:
             return
         if not npis or not all(map(caller.principal.acts_for, npis)):
             raise Forbidden("This client may not send for the provider in Claim.provider.")
+        if not all(map(caller.principal.bills_as, tins)):
+            raise Forbidden("This client may not send for the TIN in Claim.provider.")
 
     async def inquire(self, caller: Caller, inquiry: Inquiry) -> Found:
         """The cases an inquiry finds: the caller's own, then those it has a part in.
@@ -218,6 +223,7 @@ class PriorAuthService:
                 DocumentFacts(kind=d.kind, content_type=d.content_type, size=d.size)
                 for d in submission.documents
             ],
+            decision_key=decision_key(self.recorder.key),
         )
         return await PriorAuthRepository(self.engine).submit(written)
 

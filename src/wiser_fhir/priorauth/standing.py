@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from wiser_fhir.audit.recorder import AuditRow
 from wiser_fhir.coverage.requested import UNITS_UNTOLD
+from wiser_fhir.db.blind import index_of
 from wiser_fhir.db.engine import raw_connection
 from wiser_fhir.priorauth.models import CaseStatus, ItemStatus, PartyRole
 
@@ -107,7 +108,8 @@ async def standing(
     """
     if mbi is None:
         return ()
-    asked = (organization_id, mbi, sorted(set(npis)), at_most)
+    member = index_of(engine).of(mbi).value
+    asked = (organization_id, member, sorted(set(npis)), at_most)
     async with raw_connection(engine) as connection:
         found = await connection.fetch(
             _ASK, *asked, audit.request_id, audit.client_id, audit.patient

@@ -11,12 +11,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from wiser_fhir.auth.people import CLINICIAN
 from wiser_fhir.db.base import determination, message, person, prior_auth_case, submission
-from wiser_fhir.db.bodies import compressed, restored
+from wiser_fhir.db.blind import index_of
+from wiser_fhir.db.bodies import seal_body
+from wiser_fhir.db.vault import data_key
 from wiser_fhir.priorauth.determination import Outcome
 from wiser_fhir.priorauth.keeping import NewRequest
 from wiser_fhir.priorauth.models import Identifier, PriorAuthorization
 from wiser_fhir.priorauth.numbers import time_ordered_uuid
-from wiser_fhir.priorauth.repository import StoredAnswer
+from wiser_fhir.priorauth.repository import StoredAnswer, stored_answer
 from wiser_fhir.priorauth.rows import identifier_key
 
 _ANSWERED = text("select * from submission_answer(:organization, :system, :value)")
@@ -32,9 +34,7 @@ async def answered(
         "value": identifier_key(identifier.value),
     }
     row = (await db.execute(_ANSWERED, asked)).mappings().one_or_none()
-    if row is None:
-        return None
-    return StoredAnswer(row["request_sha256"], row["case_id"], restored(row["body"]), row["line"])
+    return None if row is None else await stored_answer(await data_key(db, organization_id), row)
 
 
 async def named_case(
@@ -53,7 +53,7 @@ async def named_case(
         .join(prior_auth_case, _same_case())
         .where(
             submission.c.organization_id == organization_id,
-            prior_auth_case.c.mbi == mbi,
+            prior_auth_case.c.mbi == index_of(db).of(mbi),
             _traced_by(traces),
         )
         .order_by(last.desc(), prior_auth_case.c.received_at.desc(), prior_auth_case.c.id.desc())
@@ -88,31 +88,40 @@ async def non_affirmed_lines(db: AsyncConnection, case: PriorAuthorization) -> f
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """A clinician's under a determination. `may_sign` is whether they still may."""
+    """A clinician's under a determination. `may_sign` is whether they still may.
+
+    `signed_in_at` is when they had signed in to decide; None of a decision from before it was kept.
+    """
 
     person_id: UUID
     may_sign: bool
+    signed_in_at: datetime | None
 
 
 async def signed_by(db: AsyncConnection, case: PriorAuthorization, on: date) -> Signature | None:
-    """Who decided the present revision; None for software."""
+    """Who decided the present revision; None for software.
+
+    What was not affirmed without a sign-in that is known of is signed by nobody again.
+    """
     may_sign = and_(
+        or_(determination.c.outcome == "affirmed", determination.c.signed_in_at.is_not(None)),
         person.c.active,
         person.c.licence_expires >= on,
         person.c.roles.contains([CLINICIAN]),
     )
     query = (
-        select(person.c.id, may_sign)
+        select(person.c.id, may_sign, determination.c.signed_in_at)
         .join(determination, determination.c.clinician_id == person.c.id)
         .where(
             determination.c.organization_id == case.organization_id,
             determination.c.case_id == case.id,
             determination.c.revision == case.revision,
         )
+        .order_by(determination.c.outcome.desc())  # what is not affirmed comes first
         .limit(1)
     )
     row = (await db.execute(query)).one_or_none()
-    return Signature(row[0], row[1]) if row else None
+    return Signature(*row) if row else None
 
 
 async def keep_refused(
@@ -154,6 +163,7 @@ async def _keep(
     at: datetime,
 ) -> UUID:
     message_id = time_ordered_uuid()
+    stored = await seal_body(db, organization_id, body, "message", "body", message_id)
     await db.execute(
         insert(message).values(
             organization_id=organization_id,
@@ -161,7 +171,7 @@ async def _keep(
             direction=direction,
             kind=kind,
             media_type="application/fhir+json",
-            body=compressed(body),
+            body=stored,
             sha256=sha256(body).digest(),
             length=len(body),
             at=at,

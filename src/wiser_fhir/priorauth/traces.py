@@ -7,7 +7,8 @@ from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from wiser_fhir.db.base import message, prior_auth_case
-from wiser_fhir.db.bodies import restored
+from wiser_fhir.db.blind import index_of
+from wiser_fhir.db.bodies import open_body
 from wiser_fhir.priorauth.models import CaseStatus
 from wiser_fhir.priorauth.repository import Cases, StoredCase
 
@@ -35,7 +36,7 @@ async def traced(
     """
     mine = (
         prior_auth_case.c.organization_id == organization_id,
-        prior_auth_case.c.mbi == mbi,
+        prior_auth_case.c.mbi == index_of(connection).of(mbi),
     )
     numbered = or_(prior_auth_case.c.trace_value == trace, prior_auth_case.c.reference == trace)
     found = await _first(connection, (*mine, numbered), 1)
@@ -68,7 +69,7 @@ async def _first(
 async def _request(connection: AsyncConnection, case_id: UUID) -> bytes:
     """The newest request of a case, byte for byte."""
     query = (
-        select(message.c.body)
+        select(message.c.organization_id, message.c.id, message.c.body)
         .join(
             prior_auth_case,
             (prior_auth_case.c.organization_id == message.c.organization_id)
@@ -76,4 +77,5 @@ async def _request(connection: AsyncConnection, case_id: UUID) -> bytes:
         )
         .where(prior_auth_case.c.id == case_id)
     )
-    return restored((await connection.execute(query)).scalar_one())
+    row = (await connection.execute(query)).one()
+    return await open_body(connection, row.organization_id, row.body, "message", "body", row.id)

@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from wiser_fhir.audit.decision_mac import decision_key
 from wiser_fhir.audit.recorder import AuditRow, Recorder, write
 from wiser_fhir.clock import Clock, business_date
 from wiser_fhir.db.engine import transaction
@@ -52,6 +53,7 @@ from wiser_fhir.priorauth.revise import (
 from wiser_fhir.priorauth.rows import DocumentFacts
 from wiser_fhir.priorauth.service import OTHER_BYTES, Caller, Received
 from wiser_fhir.priorauth.succession import (
+    Signature,
     answered,
     keep_refused,
     named_case,
@@ -179,14 +181,14 @@ class _Act:
             return await self._keep(stored, cancelled_case(revision), now, "cancel")
         if case.decided and changes_nothing(case, earlier, self.asked, self.update.content):
             return await self._refuse(refused(UpdateRefusal.NOTHING_CHANGED), case.id)
-        after, clinician_id = await self._standing(revision, earlier, business_date(now))
+        after, signed = await self._standing(revision, earlier, business_date(now))
         if after is None:
             decider = self.service.decider
             again = redecided_case(decider, await self._followed(revision), now)
             if isinstance(again, Dismissal):
                 return await self._refuse(Refused(again.reason, again.detail), case.id)
             after = again
-        return await self._keep(stored, after, now, "update", clinician_id)
+        return await self._keep(stored, after, now, "update", signed)
 
     async def _refusal(self, revision: Revision, earlier: Earlier) -> Refused | None:
         if refusal := ended(revision.case):
@@ -205,9 +207,9 @@ class _Act:
 
     async def _standing(
         self, revision: Revision, earlier: Earlier, today: date
-    ) -> tuple[PriorAuthorization | None, UUID | None]:
-        """The case with its other decisions untouched, and the clinician who signed them; nothing
-        where it has to be decided anew, as where that clinician may sign no more."""
+    ) -> tuple[PriorAuthorization | None, Signature | None]:
+        """The case with its other decisions untouched, and the clinician's signature under them;
+        nothing where it has to be decided anew, as where that clinician may sign no more."""
         case, content = revision.case, self.update.content
         if not case.decided or not only_cancels(case, earlier, self.asked, content):
             return None, None
@@ -216,7 +218,7 @@ class _Act:
             return None, None
         site = next((item.site for item in revision.live if item.site), None)
         standing = standing_case(revision, self.service.decider.utn_source.new(site))
-        return standing, signed.person_id if signed else None
+        return standing, signed
 
     async def _keep(
         self,
@@ -224,7 +226,7 @@ class _Act:
         after: PriorAuthorization,
         now: datetime,
         operation: str,
-        clinician_id: UUID | None = None,
+        signed: Signature | None = None,
     ) -> bytes:
         """Write the next revision; its answer."""
         asked = self.asked
@@ -237,7 +239,9 @@ class _Act:
             outcome=after.status,
             detail=_detail(stored.case, after, asked),
             delivered=True,
-            clinician_id=clinician_id,
+            clinician_id=signed.person_id if signed else None,
+            signed_in_at=signed.signed_in_at if signed else None,
+            decision_key=decision_key(self.service.recorder.key),
             request=self.update.as_request(operation, expedite=expedite),
             patient=self.service.recorder.patient(asked.beneficiary.mbi),
         )

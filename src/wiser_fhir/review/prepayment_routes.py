@@ -9,7 +9,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, model_validator
 
-from wiser_fhir.auth.people import CLINICIAN
+from wiser_fhir.auth.people import CLINICIAN, STAFF, VIEWERS
 from wiser_fhir.priorauth.asked import sendable
 from wiser_fhir.priorauth.desk import Reviewing
 from wiser_fhir.priorauth.prepayment import Recommendation, ReviewState
@@ -27,7 +27,8 @@ async def _reviews(request: Request) -> PrepaymentReviews:
 
 
 Reviews = Annotated[PrepaymentReviews, Depends(_reviews)]
-Anybody = Annotated[Reviewing, reviewing()]
+Staff = Annotated[Reviewing, reviewing(*STAFF)]
+Viewer = Annotated[Reviewing, reviewing(*VIEWERS)]
 Clinician = Annotated[Reviewing, reviewing(CLINICIAN)]
 
 
@@ -156,7 +157,7 @@ class RecommendationIn(BaseModel):
 
 @router.get("", **for_people(422))
 async def queue(
-    by: Anybody,
+    by: Staff,
     reviews: Reviews,
     state: ReviewState = ReviewState.IN_REVIEW,
     cursor: Cursor | None = None,
@@ -172,7 +173,7 @@ async def queue(
 
 
 @router.get("/{review_id}", **for_people(404, 422))
-async def one(review_id: UUID, by: Anybody, reviews: Reviews) -> FileOut:
+async def one(review_id: UUID, by: Viewer, reviews: Reviews) -> FileOut:
     """A review: the lines billed and the documents that came."""
     return FileOut.model_validate(await reviews.by_id(by, review_id))
 
@@ -182,7 +183,7 @@ async def one(review_id: UUID, by: Anybody, reviews: Reviews) -> FileOut:
     response_class=Response,
     **for_people(404, 409, 422),
 )
-async def document(review_id: UUID, attachment_id: UUID, by: Anybody, reviews: Reviews) -> Response:
+async def document(review_id: UUID, attachment_id: UUID, by: Viewer, reviews: Reviews) -> Response:
     """A file that answered the documentation request, once a scanner has cleared it."""
     found = await reviews.document(by, review_id, attachment_id)
     return Response(found.body, media_type=found.media_type, headers=AS_A_FILE)

@@ -1,7 +1,7 @@
 """The review door: what clinicians, coordinators and auditors do with cases, as JSON.
 
-Who may do what is the core's to say; the door tells people from strangers, and auditors, who only
-look, from the others.
+Who may do what is the core's to say; the door tells people from strangers, auditors, who only look,
+from the others, and keeps those out who see the queue alone, or nothing here: people of providers.
 """
 
 from typing import Annotated
@@ -9,7 +9,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Body, Depends, Path, Query, Request, Response
 
-from wiser_fhir.auth.people import CLINICIAN, COORDINATOR, Reviewer
+from wiser_fhir.auth.people import CLINICIAN, COORDINATOR, STAFF, VIEWERS, Reviewer
 from wiser_fhir.clock import business_date
 from wiser_fhir.priorauth.desk import Reviewing
 from wiser_fhir.priorauth.peer_to_peer import PeerToPeer
@@ -41,20 +41,21 @@ async def _door(request: Request) -> ReviewDoor:
 
 
 Door = Annotated[ReviewDoor, Depends(_door)]
-Anybody = Annotated[Reviewing, reviewing()]
+Staff = Annotated[Reviewing, reviewing(*STAFF)]
+Viewer = Annotated[Reviewing, reviewing(*VIEWERS)]
 Contributor = Annotated[Reviewing, reviewing(CLINICIAN, COORDINATOR)]
 Clinician = Annotated[Reviewing, reviewing(CLINICIAN)]
 Position = Annotated[int, Path(ge=1, le=_LAST_POSITION)]
 
 
 @router.get("/me", **for_people())
-async def me(by: Anybody, door: Door) -> MeOut:
+async def me(by: Staff, door: Door) -> MeOut:
     """Who calls, and what they may do today."""
     return _me(by.reviewer, licensed=by.reviewer.licensed(business_date(door.review.desk.clock())))
 
 
 @router.get("/cases", **for_people(422))
-async def queue(asked: Annotated[QueueIn, Query()], by: Anybody, door: Door) -> QueueOut:
+async def queue(asked: Annotated[QueueIn, Query()], by: Staff, door: Door) -> QueueOut:
     """A page of the queue: cases in review by deadline, unless filters and order say otherwise."""
     page = await door.queue.page(
         by.reviewer,
@@ -68,7 +69,7 @@ async def queue(asked: Annotated[QueueIn, Query()], by: Anybody, door: Door) -> 
 
 
 @router.get("/cases/{case_id}", **for_people(404, 422))
-async def case(case_id: UUID, by: Anybody, door: Door) -> CaseOut:
+async def case(case_id: UUID, by: Viewer, door: Door) -> CaseOut:
     """Everything there is to see of a case."""
     return await _shown(door, by, case_id)
 
@@ -78,7 +79,7 @@ async def case(case_id: UUID, by: Anybody, door: Door) -> CaseOut:
     response_class=Response,
     **for_people(404, 409, 422),
 )
-async def document(case_id: UUID, position: Position, by: Anybody, door: Door) -> Response:
+async def document(case_id: UUID, position: Position, by: Viewer, door: Door) -> Response:
     """A document that a scanner has cleared; a result that is a resource, as FHIR JSON."""
     found = await door.document(by, case_id, position)
     return Response(found.body, media_type=found.media_type, headers=AS_A_FILE)
@@ -89,7 +90,7 @@ async def document(case_id: UUID, position: Position, by: Anybody, door: Door) -
     response_class=Response,
     **for_people(404, 409, 422),
 )
-async def attachment(case_id: UUID, attachment_id: UUID, by: Anybody, door: Door) -> Response:
+async def attachment(case_id: UUID, attachment_id: UUID, by: Viewer, door: Door) -> Response:
     """An attachment that a scanner has cleared."""
     found = await door.papers.attachment(by, case_id, attachment_id)
     return Response(found.body, media_type=found.media_type, headers=AS_A_FILE)
@@ -98,7 +99,7 @@ async def attachment(case_id: UUID, attachment_id: UUID, by: Anybody, door: Door
 @router.get(
     "/cases/{case_id}/messages/{message_id}", response_class=Response, **for_people(404, 422)
 )
-async def message(case_id: UUID, message_id: UUID, by: Anybody, door: Door) -> Response:
+async def message(case_id: UUID, message_id: UUID, by: Viewer, door: Door) -> Response:
     """A message about the case, byte for byte as it went, or, for an auditor, as it came."""
     media_type, body = await door.review.message(by, case_id, message_id)
     return Response(body, media_type=media_type, headers=AS_A_FILE)

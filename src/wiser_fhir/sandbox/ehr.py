@@ -1,4 +1,4 @@
-"""The sandbox's own EHR towards CDS Hooks: its key pair, and JWTs made with it."""
+"""The sandbox's own EHR: its key pair, and what it makes with it for CDS Hooks and for a token."""
 
 import secrets
 from datetime import datetime, timedelta
@@ -30,14 +30,23 @@ def public_keys(private_key: bytes) -> Json:
 
 def cds_token(private_key: bytes, iss: str, url: str, now: datetime) -> str:
     """A CDS Hooks JWT for the service at `url`. Source: CDS Hooks 2.0, "Trusting CDS Clients"."""
-    key = ECKey.import_key(private_key)
     issued_at = int(now.timestamp())
-    claims = {
-        "iss": iss,
-        "aud": url,
-        "iat": issued_at,
-        "exp": issued_at + int(LIFE.total_seconds()),
-        "jti": secrets.token_urlsafe(24),
-    }
+    claims = {"iss": iss, "aud": url, "iat": issued_at}
+    return _signed(private_key, claims, now)
+
+
+def client_assertion(private_key: bytes, client: str, url: str, now: datetime) -> str:
+    """What a client proves itself by at the token endpoint `url`.
+
+    Source: SMART App Launch 2.2.0, "Asymmetric (public key) client authentication".
+    """
+    return _signed(private_key, {"iss": client, "sub": client, "aud": url}, now)
+
+
+def _signed(private_key: bytes, claims: Json, now: datetime) -> str:
+    """A JWT of these claims, good once and for five minutes."""
+    key = ECKey.import_key(private_key)
+    ends = int((now + LIFE).timestamp())
+    whole = {**claims, "exp": ends, "jti": secrets.token_urlsafe(24)}
     header = {"alg": _ALGORITHM, "typ": "JWT", "kid": key.thumbprint()}
-    return jws.serialize_compact(header, orjson.dumps(claims), key, registry=REGISTRY)
+    return jws.serialize_compact(header, orjson.dumps(whole), key, registry=REGISTRY)

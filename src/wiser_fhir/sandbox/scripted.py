@@ -16,7 +16,8 @@ from sqlalchemy import text
 
 from wiser_fhir.auth.people import Reviewer
 from wiser_fhir.clock import business_date
-from wiser_fhir.db.bodies import restored
+from wiser_fhir.db.blind import index_of
+from wiser_fhir.db.bodies import open_body
 from wiser_fhir.db.engine import transaction
 from wiser_fhir.errors import Conflict, Forbidden, NotFound, ProfileViolation
 from wiser_fhir.notify import outbox
@@ -177,7 +178,8 @@ class Stage:
             return False
 
     async def _play(self, script: Script, scene: Scene) -> bool:
-        case, by = scene.case, Reviewing(self.clinician, uuid4())
+        signed_in = replace(self.clinician, signed_in_at=self.desk.clock())
+        case, by = scene.case, Reviewing(signed_in, uuid4())
         if any(each.state is RequestState.OPEN for each in case.requests) or not scene.lines:
             return False
         if case.revision == 1 and not case.requests and (wanted := asked(script, scene)):
@@ -208,7 +210,10 @@ class Stage:
         }
         async with transaction(self.desk.engine, organization_id) as db:
             row = (await db.execute(_SAID_AFTER, named)).one_or_none()
-        return None if row is None else _Said(row.case_id, row.id, restored(row.body))
+            if row is None:
+                return None
+            body = await open_body(db, organization_id, row.body, "message", "body", row.id)
+        return _Said(row.case_id, row.id, body)
 
     async def _tell_again(self, organization_id: UUID, said: "_Said") -> None:
         """Queue what was said for subscriptions that were made since."""
@@ -223,14 +228,16 @@ class Stage:
         return sum([await self._due_in(each) for each in everybody])
 
     async def _due_in(self, organization_id: UUID) -> int:
-        named = {"organization_id": organization_id, "numbers": list(self.scenarios.numbers)}
+        index = index_of(self.desk.engine)
+        members = {index.of(n).value: self.scenarios.of(n) for n in self.scenarios.numbers}
+        named = {"organization_id": organization_id, "numbers": list(members)}
         async with transaction(self.desk.engine, organization_id) as db:
             rows = (await db.execute(_IN_REVIEW, named)).all()
         now = self.desk.clock()
         due = [
             (row.id, member)
             for row in rows
-            if (member := self.scenarios.of(row.mbi)) is not None
+            if (member := members[row.mbi]) is not None
             and row.answered_at + (member.delay or _HEALS_AFTER) <= now
         ]
         return sum([await self.act(organization_id, *each) for each in due])

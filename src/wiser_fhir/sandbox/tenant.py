@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import date
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from uuid import UUID
@@ -11,7 +12,7 @@ from sqlalchemy import Table, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from wiser_fhir.auth import cds_clients
+from wiser_fhir.auth import cds_clients, client_keys, udap_registrants
 from wiser_fhir.auth.cds_clients import Registration
 from wiser_fhir.auth.scopes import ALL_SCOPES, grants
 from wiser_fhir.coverage.frozen import Frozen, StateCode, Words
@@ -22,6 +23,16 @@ from wiser_fhir.db.migrate import check_mode
 from wiser_fhir.db.tables import OF_ORGANIZATIONS
 from wiser_fhir.fhir.elements import Json
 from wiser_fhir.priorauth.registry import RegistryFile
+from wiser_fhir.sandbox.issuer import KNOWN_AS
+
+# Who was linked to an account elsewhere keeps it.
+_ACCOUNT = text("""
+update person set issuer = :issuer, subject = :subject where id = :id and issuer is null
+""")
+
+Role = Literal[
+    "clinician", "coordinator", "auditor", "operations", "provider-operator", "provider-admin"
+]
 
 
 class OrganizationRecord(Frozen):
@@ -32,6 +43,7 @@ class OrganizationRecord(Frozen):
     kind: Literal["provider", "clearinghouse", "mac"]
     acts_for: Literal["own", "named", "all"]
     npis: tuple[Words, ...] = ()
+    tins: tuple[Words, ...] = ()
 
 
 class ClientRecord(Frozen):
@@ -58,14 +70,14 @@ class CdsClientRecord(Frozen):
 
 
 class PersonRecord(Frozen):
-    """Somebody who reviews; for a clinician, the licence that makes a determination theirs to make.
+    """Somebody who works here; for a clinician, the licence that makes a determination theirs.
 
     `organizations` are those the person belongs to, `specialty` a code of the NUCC taxonomy.
     """
 
     id: UUID = Field(strict=False)
     name: Words
-    roles: tuple[Literal["clinician", "coordinator", "auditor"], ...] = Field(min_length=1)
+    roles: tuple[Role, ...] = Field(min_length=1)
     licence_number: Words | None = None
     licence_state: StateCode | None = None
     licence_expires: date | None = None
@@ -80,10 +92,16 @@ class PersonRecord(Frozen):
             raise ValueError(f"{self.name}: a clinician has a licence")
         return self
 
+    @property
+    def subject(self) -> str:
+        """What the sandbox's issuer calls the person."""
+        return self.name.lower().replace(" ", "-")
+
 
 class Tenant(Frozen):
-    """The tenant as the file holds it."""
+    """The tenant as the file holds it. `udap_guests`: whose is who registers by UDAP."""
 
+    udap_guests: UUID = Field(strict=False)
     organizations: tuple[OrganizationRecord, ...]
     clients: tuple[ClientRecord, ...]
     cds_clients: tuple[CdsClientRecord, ...]
@@ -92,8 +110,11 @@ class Tenant(Frozen):
 
     @classmethod
     def load(cls, file: Path | None = None) -> "Tenant":
-        """The tenant in `file`, or the one beside this module. Raises CatalogueError."""
-        return read(cls, file or Path(__file__).with_name("tenant.toml"))
+        """The tenant in `file`, or the one beside this module, which is read once.
+
+        Raises CatalogueError.
+        """
+        return _ours() if file is None else read(cls, file)
 
     @model_validator(mode="after")
     def _names_its_clients(self) -> Self:
@@ -104,13 +125,29 @@ class Tenant(Frozen):
 
     async def seed(self, db: AsyncConnection) -> None:
         """Write organizations, clients and people, as the owner role. Again does no harm."""
-        for record in self.organizations:
-            await _put(db, organization, record.model_dump())
+        await _put(db, organization, [each.model_dump() for each in self.organizations])
+        systems = [
+            {**each.model_dump(exclude={"organization"}), "organization_id": each.organization}
+            for each in self.clients
+        ]
+        await _put(db, client, systems)
+        await _put(db, person, [each.model_dump() for each in self.people])
+        known = [
+            {"id": each.id, "issuer": KNOWN_AS, "subject": each.subject} for each in self.people
+        ]
+        await db.execute(_ACCOUNT, known)
+
+    async def seed_client_keys(self, db: AsyncConnection, jwks: Json) -> None:
+        """Give every client these public keys for its assertions, as the owner role, after `seed`.
+
+        The sandbox has one key pair: whoever starts it is each of its clients.
+        """
         for each in self.clients:
-            row = each.model_dump(exclude={"organization"})
-            await _put(db, client, {**row, "organization_id": each.organization})
-        for reviewer in self.people:
-            await _put(db, person, reviewer.model_dump())
+            await client_keys.seed(db, each.id, each.organization, jwks)
+
+    async def seed_udap_guests(self, db: AsyncConnection, communities: Sequence[str]) -> None:
+        """Take in every member of these communities, as the owner role, after `seed`."""
+        await udap_registrants.take_in_all(db, communities, self.udap_guests, ALL_SCOPES)
 
     async def seed_cds_clients(
         self, db: AsyncConnection, jwks: Json, origins: Sequence[str] = ()
@@ -126,11 +163,21 @@ class Tenant(Frozen):
             await cds_clients.seed(db, *owners[record.client], registration)
 
 
-async def _put(db: AsyncConnection, table: Table, row: dict[str, object]) -> None:
-    row = {name: list(value) if isinstance(value, tuple) else value for name, value in row.items()}
-    changes = {name: value for name, value in row.items() if name != "id"}
-    statement = insert(table).values(row).on_conflict_do_update(index_elements=["id"], set_=changes)
-    await db.execute(statement)
+@cache
+def _ours() -> Tenant:
+    return read(Tenant, Path(__file__).with_name("tenant.toml"))
+
+
+async def _put(db: AsyncConnection, table: Table, rows: Sequence[dict[str, object]]) -> None:
+    """Write rows of the same columns; of those that are there, make what they say true."""
+    statement = insert(table)
+    changes = {name: statement.excluded[name] for name in rows[0] if name != "id"}
+    upsert = statement.on_conflict_do_update(index_elements=["id"], set_=changes)
+    listed = [
+        {name: list(value) if isinstance(value, tuple) else value for name, value in row.items()}
+        for row in rows
+    ]
+    await db.execute(upsert, listed)
 
 
 async def empty(db: AsyncConnection) -> None:
@@ -142,10 +189,13 @@ async def empty(db: AsyncConnection) -> None:
     transaction. The database itself says whether it is a sandbox's. Raises NotReady.
     """
     await check_mode(db, "sandbox")
-    tables = (*OF_ORGANIZATIONS, *OF_EXEMPTIONS)
+    # Not the keys: servers that run go on with them.
+    tables = (*(table for table in OF_ORGANIZATIONS if table != "data_key"), *OF_EXEMPTIONS)
     guarded = [f"alter table {table} {{}} trigger user" for table in tables]
     for statement in guarded:
+        # nosemgrep: sql-with-parameters (a table is no parameter; these names are our own)
         await db.execute(text(statement.format("disable")))
     await db.execute(text(f"truncate {', '.join(tables)}"))
     for statement in guarded:
+        # nosemgrep: sql-with-parameters
         await db.execute(text(statement.format("enable")))

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from json import JSONDecodeError
 from typing import Any
 from urllib.parse import parse_qsl
@@ -53,21 +53,24 @@ async def read_body(request: Request) -> bytes:
     return body.taken()
 
 
-async def read_json(request: Request) -> tuple[bytes, dict[str, Any]]:
-    """The body as received, and the same parsed. Raises TooLarge, Malformed.
+async def read_json(
+    request: Request, parse: Callable[[bytes], dict[str, Any]] | None = None
+) -> tuple[bytes, dict[str, Any]]:
+    """The body as received, and the same parsed by `parse`, without one by `parse_json`.
 
     Only a few large bodies are in memory at a time, one of each organization; the next ones wait in
-    their senders' sockets.
+    their senders' sockets. Raises TooLarge, Malformed.
     """
+    parse = parse or parse_json
     _check_headers(request)
     body = _Reading(request.stream())
     if await body.read(LARGE, refuse=False):
         received = body.taken()
-        return received, parse_json(received)
+        return received, parse(received)
     async with _turn(request), _LARGE_BODIES:
         await body.read(MAX_BODY)
         received = body.taken()
-        return received, await anyio.to_thread.run_sync(parse_json, received, limiter=_PARSING)
+        return received, await anyio.to_thread.run_sync(parse, received, limiter=_PARSING)
 
 
 async def read_form(request: Request) -> list[tuple[str, str]]:

@@ -19,11 +19,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from wiser_fhir.audit.recorder import AuditRow, Recorder
-from wiser_fhir.errors import Problem, Unauthenticated, WiserError
+from wiser_fhir.errors import Forbidden, OutOfScope, Problem, Throttled, Unauthenticated, WiserError
 from wiser_fhir.web.outcome import FhirResponse, operation_outcome
 from wiser_fhir.web.people import authenticate_person, known_person
 from wiser_fhir.web.principal import authenticate, known_caller
 from wiser_fhir.web.routes import RouteTable
+from wiser_fhir.web.session_cookie import session_of
 
 # From FHIR issue code to HTTP status, for every error of ours.
 STATUS: Mapping[str, int] = {
@@ -36,6 +37,7 @@ STATUS: Mapping[str, int] = {
     "too-long": 413,
     "business-rule": 422,
     "not-supported": 422,
+    "throttled": 429,
     "exception": 500,
     "transient": 503,
 }
@@ -74,8 +76,8 @@ def install(app: FastAPI, protected: tuple[str, ...], people: tuple[str, ...] = 
             known = authenticate_person if path.startswith(people) else authenticate
             try:
                 await known(request)
-            except Unauthenticated as stranger:
-                return await _refuse(request, stranger)
+            except (Unauthenticated, Throttled, Forbidden) as refusal:
+                return await _refuse(request, refusal)
         return await _http_refusal(request, refused)
 
     async def on_parameters(request: Request, error: Exception) -> Response:
@@ -95,12 +97,29 @@ def unavailable(status: int) -> Response:
 
 async def _refuse(request: Request, error: WiserError) -> Response:
     status = STATUS[error.issue_code]
+    if status == HTTPStatus.INTERNAL_SERVER_ERROR:
+        raise error  # the shell tells the log and the trail, as of any other fault
     if status >= _SERVER_ERROR:
         return unavailable(status)
     headers = {}
-    if status == HTTPStatus.UNAUTHORIZED:
-        headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, Unauthenticated | OutOfScope):
+        headers["WWW-Authenticate"] = _challenge(request, error.challenge)
+    if isinstance(error, Throttled):
+        headers["Retry-After"] = str(error.retry_after)
+        if not error.guessing:
+            # A row for each would let a flood through to the database; logs and figures tell of it.
+            return FhirResponse(operation_outcome(error.problems), status, headers)
     return await _answer(request, status, error.problems, headers)
+
+
+def _challenge(request: Request, challenge: str) -> str:
+    """What is needed; only whoever showed a token is told that it was none.
+
+    Source: RFC 6750, 3.1.
+    """
+    if challenge == Unauthenticated.challenge and request.headers.get("authorization"):
+        return f'{challenge} error="invalid_token"'
+    return challenge
 
 
 async def _http_refusal(request: Request, error: HTTPException) -> Response:
@@ -132,7 +151,7 @@ async def _record(request: Request, status: int, codes: list[str]) -> None:
     Source: PAS 2.2.1 PASMetricData, DTR 2.2.0 DTRMetricData.
     """
     caller, person = known_caller(request), known_person(request)
-    if caller is None and "authorization" not in request.headers:
+    if caller is None and person is None and not _showed_something(request):
         return
     route = _routes(request).template(request.scope)
     row = AuditRow(
@@ -151,6 +170,11 @@ async def _record(request: Request, status: int, codes: list[str]) -> None:
         person_id=person.person_id if person else None,
     )
     await cast(Recorder, request.app.state.recorder).record(row)
+
+
+def _showed_something(request: Request) -> bool:
+    """Whether there is a token, or the cookie of a session, that turned out to be none."""
+    return "authorization" in request.headers or session_of(request) is not None
 
 
 def _routes(request: Request) -> RouteTable:

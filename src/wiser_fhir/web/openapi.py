@@ -28,6 +28,7 @@ _REFUSALS = {
     413: "Too large.",
     415: "Only JSON is read.",
     422: "Valid FHIR R4 that breaks a profile or a rule of the operation.",
+    429: "Too much from one caller in a short time; Retry-After tells when to come again.",
     500: "A failure of ours; empty.",
     503: "Away for a moment; empty, with Retry-After.",
 }
@@ -160,7 +161,7 @@ def fhir_answer(answer: str, statuses: Sequence[int]) -> dict[str, Any]:
         "response_model": None,
         "responses": {
             200: {"description": f"A {answer}.", "content": {FHIR_JSON: {"schema": resource}}},
-            **{status: _refusal(status) for status in statuses},
+            **_refusals(statuses),
         },
         "openapi_extra": {"security": [{_BEARER: []}]},
     }
@@ -215,14 +216,20 @@ def _json_operation(
 def json_answer(answer: str, statuses: Sequence[int]) -> dict[str, Any]:
     """Arguments for a route that sends one JSON object that is no resource."""
     sent = {"description": answer, "content": {_JSON: {"schema": {"type": "object"}}}}
-    refusals = {status: _refusal(status) for status in statuses}
-    return {"response_model": None, "responses": {200: sent, **refusals}}
+    return {"response_model": None, "responses": {200: sent, **_refusals(statuses)}}
 
 
 def person_operation(refusals: Mapping[int, str]) -> dict[str, Any]:
     """Arguments for a route that a person calls with a bearer token; its refusals in words."""
     described = {status: _refusal(status, text) for status, text in refusals.items()}
+    described.setdefault(429, _refusal(429))
     return {"responses": described, "openapi_extra": {"security": [{_BEARER: []}]}}
+
+
+def _refusals(statuses: Sequence[int]) -> dict[int, dict[str, Any]]:
+    """What a route refuses with; whoever must show who it is may also come too often."""
+    limited = (429,) if 401 in statuses else ()
+    return {status: _refusal(status) for status in sorted({*statuses, *limited})}
 
 
 def _refusal(status: int, text: str | None = None) -> dict[str, Any]:

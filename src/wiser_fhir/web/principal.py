@@ -8,20 +8,27 @@ from starlette.requests import Request
 from wiser_fhir.auth.principal import Principal
 from wiser_fhir.auth.scopes import grants
 from wiser_fhir.auth.tokens import Authenticator
-from wiser_fhir.errors import Forbidden
+from wiser_fhir.errors import OutOfScope
+from wiser_fhir.web.connection import peer_certificate
+from wiser_fhir.web.limits import admit, unknown_yet
 from wiser_fhir.web.negotiation import check_accept, check_content_type, check_form_type
 
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
 
 async def authenticate(request: Request) -> Principal:
-    """The caller of this request, looked up once. Raises Unauthenticated."""
+    """The caller of this request, looked up once. Raises Unauthenticated, Throttled."""
     known = known_caller(request)
     if known is not None:
         return known
     authenticator = cast(Authenticator, request.app.state.authenticator)
-    principal = await authenticator.principal(request.headers.getlist("authorization"))
+    with unknown_yet(request):
+        shown = peer_certificate(request)
+        principal = await authenticator.principal(
+            request.headers.getlist("authorization"), shown.thumbprint if shown else None
+        )
     request.state.principal = principal
+    admit(request, principal.organization_id)
     return principal
 
 
@@ -36,15 +43,15 @@ def require(*scopes: str, form: bool = False) -> Callable[[Request], Awaitable[P
     `form` is for a search by POST, whose parameters come as a form.
 
     Use as `caller: Annotated[Principal, Depends(require("system/Claim.c"))]`. One dependency for
-    all of it, because each costs a few percent of a request. Raises Unauthenticated, Forbidden,
-    HTTPException 406 and 415.
+    all of it, because each costs a few percent of a request. Raises Unauthenticated, Throttled,
+    Forbidden, HTTPException 406 and 415.
     """
     needed = grants(scopes)
 
     async def caller(request: Request) -> Principal:
         principal = await authenticate(request)
         if not principal.may(needed):
-            raise Forbidden(f"The token's scopes do not cover {' '.join(scopes)}.")
+            raise OutOfScope(" ".join(scopes))
         check_accept(request)
         if request.method in _WITH_BODY:
             (check_form_type if form else check_content_type)(request)

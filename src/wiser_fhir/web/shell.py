@@ -3,13 +3,14 @@
 import logging
 import re
 from time import perf_counter
-from typing import Any
+from typing import Any, cast
 from uuid import UUID, uuid4
 
 import structlog
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from wiser_fhir.audit.recorder import AuditRow, Recorder
 from wiser_fhir.db.engine import is_away
 from wiser_fhir.web.errors import unavailable
 from wiser_fhir.web.logs import described
@@ -82,11 +83,39 @@ class Shell:
         except Exception as error:
             facts = {"request": str(request_id), **described(error)}
             log.error("request failed", extra=facts)  # no traceback: it ends in the text
+            if not is_away(error):
+                await self._record_failure(scope, request_id)
             if status:
                 raise  # half an answer is out: let the server cut the connection
             await unavailable(503 if is_away(error) else 500)(scope, receive, answer)
         finally:
+            leave = state.pop("leave", None)
+            if leave is not None:
+                leave()
             self._note(scope, request_id, status, perf_counter() - started)
+
+    async def _record_failure(self, scope: Scope, request_id: UUID) -> None:
+        """Audit that a known caller got no answer. Nothing was disclosed: if the row cannot be
+        written either, the log says so, and the answer is the same.
+        """
+        caller: Any = scope["state"].get("principal")
+        person: Any = scope["state"].get("person")
+        if caller is None and person is None:
+            return
+        row = AuditRow(
+            request_id=request_id,
+            action="request.failed",
+            outcome="exception",
+            organization_id=caller.organization_id if caller else None,
+            client_id=caller.client_id if caller else None,
+            person_id=person.person_id if person else None,
+            detail={"method": scope["method"], "route": self._routes.template(scope)},
+        )
+        try:
+            await cast(Recorder, scope["app"].state.recorder).record(row)
+        except Exception as error:
+            facts = {"request": str(request_id), **described(error)}
+            log.error("failure not recorded", extra=facts)
 
     def _note(self, scope: Scope, request_id: UUID, status: int, seconds: float) -> None:
         route = self._routes.template(scope)

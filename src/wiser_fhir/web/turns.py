@@ -1,4 +1,4 @@
-"""Turns: of each organization one at a time, so that none holds up another with its own work."""
+"""Turns: of each organization a few at a time, so that none holds up another with its own work."""
 
 from collections.abc import Callable
 from typing import TypeVar, TypeVarTuple
@@ -13,19 +13,30 @@ _Given = TypeVarTuple("_Given")
 class Turns:
     """The turn of each organization, to be held while something is done for it."""
 
-    def __init__(self) -> None:
+    def __init__(self, at_once: int = 1) -> None:
+        self._at_once = at_once
         self._turns: dict[UUID | None, CapacityLimiter] = {}
 
     def of(self, organization_id: UUID | None) -> CapacityLimiter:
         """The turn of an organization; strangers share one."""
         if organization_id not in self._turns:
-            self._turns[organization_id] = CapacityLimiter(1)
+            self._turns[organization_id] = CapacityLimiter(self._at_once)
         return self._turns[organization_id]
 
 
 # One organization alone cannot fill them all.
 _CLOSE_LOOKS = CapacityLimiter(2)
 _turns = Turns()
+# As many as an organization's share of the database keeps busy; more would only stand in the way.
+_at_work = Turns(8)
+
+
+def at_work(organization_id: UUID) -> CapacityLimiter:
+    """An organization's turn to have a request of its own worked on, to be held meanwhile.
+
+    The event loop serves whoever came first, so of a flood all would come before the next caller.
+    """
+    return _at_work.of(organization_id)
 
 
 async def beside(

@@ -13,7 +13,6 @@ from tests.bundles import Json, Line, inquiry_bundle, request_bundle
 from tests.integration.pas.attaching import Worker, attach, attachment, call, document
 from tests.integration.pas.door import CARE_UNMET, MET, Client, FixedClock, Rows
 from tests.oracle.judge import Judge, Resource
-from wiser_fhir.db.bodies import restored
 from wiser_fhir.priorauth.information import Material, RequestState, Wanted
 
 pytestmark = [pytest.mark.oracle, pytest.mark.xdist_group("oracle")]
@@ -63,8 +62,8 @@ def of_type(bundle: Json, kind: str) -> list[Json]:
 
 
 async def latest_answer(rows: Rows) -> Json:
-    query = "select body from message where direction = 'out' order by at desc, id desc limit 1"
-    found: Json = orjson.loads(restored((await rows.all(query))[0]["body"]))
+    query = "select * from message where direction = 'out' order by at desc, id desc limit 1"
+    found: Json = orjson.loads((await rows.messages(query))[0])
     return found
 
 

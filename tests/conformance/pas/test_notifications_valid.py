@@ -37,9 +37,8 @@ async def told(
     kept = await subscribed(client, a_subscription(client.line))
     await client.submit(as_bytes(request_bundle(client.line, answers=CARE_UNMET)))
     await tell(engine, rows, client)
-    sealer = app.state.subscriptions[client.line].service.sealer
     async with transaction(engine, client.organization_id) as db:
-        own = OwnSubscriptions(db, client.organization_id, client.client_id, client.line, sealer)
+        own = OwnSubscriptions(db, client.organization_id, client.client_id, client.line)
         found = await own.one(UUID(kept["id"]))
         [event] = await subscriptions.events(db, found, 1, 1, at_most=1)
     return replace(found, status=Status.ACTIVE), event

@@ -75,9 +75,8 @@ async def told(
     async with listening(TAKEN) as listener:
         await may_be_told(superuser_engine, client, listener.origin)
         egress = Egress([listener.origin])
-        sealer = app.state.subscriptions[line].service.sealer
         trail = Trail(app.state.recorder)
-        sender = Sender(app.state.engine, egress, sealer, Notices(), trail, clock)
+        sender = Sender(app.state.engine, egress, Notices(), trail, clock)
         yield Told(client, listener, sender, stage, clock)
         await sender.aclose()
         await egress.aclose()

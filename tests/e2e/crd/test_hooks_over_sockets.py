@@ -15,7 +15,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import httpx
 import pytest
-import zstandard
+from sqlalchemy import text
 
 from tests.bundle_resources import concept, procedure
 from tests.bundle_values import Json, Line
@@ -34,9 +34,10 @@ from tests.e2e.crd.fake_ehr import (
     holdings,
 )
 from tests.e2e.serving import sandbox, serving, token
+from tests.vaults import engine_of, opened_bodies, opened_columns
 from wiser_fhir import exact
-from wiser_fhir.db.bodies import restored
 from wiser_fhir.db.embedded import Embedded, Urls
+from wiser_fhir.db.tables import metadata
 from wiser_fhir.priorauth.numbers import time_ordered_uuid
 
 # One server and two EHRs for the whole file.
@@ -331,24 +332,15 @@ def order_of(body: Json) -> Json:
 
 
 async def all_that_is_stored(urls: Urls) -> list[str]:
-    """Every row of every table as text, compressed bodies as what they are made of."""
-    connection = await asyncpg.connect(urls.superuser)
-    try:
-        found: list[str] = []
-        tables = "select tablename from pg_tables where schemaname = 'public'"
-        for table in await connection.fetch(tables):
-            name = table["tablename"]
-            for row in await connection.fetch(f"select t as row, t::text as words from {name} t"):  # noqa: S608
-                found.append(row["words"])
-                found += [readable(each) for each in row["row"] if isinstance(each, bytes)]
-        return found
-    finally:
-        await connection.close()
-
-
-def readable(stored: bytes) -> str:
-    """What is compressed as it was; anything else as it is."""
-    try:
-        return restored(stored).decode("latin-1")
-    except zstandard.ZstdError:
-        return stored.decode("latin-1")
+    """Every row of every table as text, and every body and sealed value as what it was."""
+    found: list[str] = []
+    async with engine_of(urls.superuser) as engine:
+        async with engine.connect() as db:
+            for table in metadata.tables:
+                rows = await db.execute(text(f"select t::text from {table} t"))  # noqa: S608
+                found += rows.scalars()
+        async for _, body in opened_bodies(engine):
+            found.append(body.decode("latin-1"))
+        async for _, told in opened_columns(engine):
+            found.append(str(told))
+    return found

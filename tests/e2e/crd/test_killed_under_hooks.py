@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import asyncpg
 import httpx
+from sqlalchemy import text
 
 from tests.bundle_resources import concept, procedure
 from tests.bundle_values import Json
@@ -18,8 +18,8 @@ from tests.conformance.inferno.crd.resources import ICD_10
 from tests.e2e.crd.calling import Caller, order_sign, said
 from tests.e2e.crd.fake_ehr import ORDER, holdings
 from tests.e2e.serving import Running, sandbox, serving
+from tests.vaults import engine_of, opened_call
 from wiser_fhir import exact
-from wiser_fhir.db.bodies import restored
 from wiser_fhir.db.embedded import Urls
 
 KILLS = 4
@@ -103,17 +103,16 @@ def _kill_under_load(server: Running, caller: Caller, dice: random.Random, log: 
 
 
 async def _check(urls: Urls, log: Journal) -> None:
-    connection = await asyncpg.connect(urls.superuser)
-    try:
-        calls = {str(row["hook_instance"]): row for row in await connection.fetch(_CALLS)}
+    async with engine_of(urls.superuser) as engine:
+        async with engine.connect() as connection:
+            found = (await connection.execute(text(_CALLS))).mappings().all()
+            calls = {str(row["hook_instance"]): await opened_call(connection, row) for row in found}
         assert set(log.answered) <= set(calls) <= log.sent
         for instance, row in calls.items():
-            answered = restored(row["response"])
+            answered = row["response"]
             assert log.answered.setdefault(instance, answered) == answered
-            assert exact.loads(restored(row["request"]))["hookInstance"] == instance
+            assert exact.loads(row["request"])["hookInstance"] == instance
             _check_parts(exact.loads(answered), row)
-    finally:
-        await connection.close()
 
 
 def _check_parts(told: Json, row: Any) -> None:
@@ -129,7 +128,7 @@ def _check_parts(told: Json, row: Any) -> None:
 
 
 _CALLS = """
-select c.hook_instance, c.request, c.response,
+select c.organization_id, c.id, c.hook_instance, c.request, c.response,
     array(select a.id from coverage_assertion a where a.hook_call_id = c.id order by a.id)
         as assertions,
     array(select a.order_reference from coverage_assertion a where a.hook_call_id = c.id

@@ -14,7 +14,8 @@ import orjson
 
 from tests.bundles import MEMBERS, affirming_answers, request_bundle
 from tests.e2e.serving import Running, sandbox, serving, token
-from wiser_fhir.db.bodies import restored
+from tests.vaults import engine_of
+from wiser_fhir.db.bodies import open_body
 from wiser_fhir.db.embedded import Urls
 
 KILLS = 50
@@ -121,16 +122,17 @@ async def _check(urls: Urls, log: Journal) -> int:
     """Hold the journal against the database; the number of cases in it."""
     connection = await asyncpg.connect(urls.superuser)
     try:
-        await _each_answer_is_there(connection, log)
+        await _each_answer_is_there(urls, connection, log)
         await _each_case_is_whole(connection)
         return int(await connection.fetchval("select count(*) from prior_auth_case"))
     finally:
         await connection.close()
 
 
-async def _each_answer_is_there(connection: "asyncpg.Connection", log: Journal) -> None:
+async def _each_answer_is_there(urls: Urls, connection: "asyncpg.Connection", log: Journal) -> None:
     rows = await connection.fetch(
-        "select s.identifier_value as identifier, a.body as answer, r.body as request"
+        "select s.identifier_value as identifier, s.organization_id, a.id as answer_id,"
+        " a.body as answer, r.id as request_id, r.body as request"
         " from submission s join prior_auth_case c on c.id = s.case_id"
         " join message a on a.id = s.answer_message_id"
         " join message r on r.id = c.request_message_id where s.identifier_system = $1",
@@ -138,9 +140,13 @@ async def _each_answer_is_there(connection: "asyncpg.Connection", log: Journal) 
     )
     stored = {row["identifier"]: row for row in rows}
     assert set(log.answered) <= set(stored)
-    for identifier, answer in log.answered.items():
-        assert restored(stored[identifier]["answer"]) == answer
-        assert restored(stored[identifier]["request"]) == log.sent[identifier]
+    async with engine_of(urls.superuser) as engine:
+        for identifier, answer in log.answered.items():
+            row = stored[identifier]
+            of = (engine, row["organization_id"])
+            kept = await open_body(*of, row["answer"], "message", "body", row["answer_id"])
+            asked = await open_body(*of, row["request"], "message", "body", row["request_id"])
+            assert (kept, asked) == (answer, log.sent[identifier])
     assert set(stored) <= set(log.sent)
 
 

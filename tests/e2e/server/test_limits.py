@@ -2,22 +2,21 @@
 
 import socket
 import ssl
-import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from threading import Event, Thread
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import uvicorn
-import uvloop
 from fastapi import FastAPI, Request
 from starlette.responses import PlainTextResponse, Response
 
-from wiser_fhir import server
+from tests.listening import PATIENCE, Address, listening
+from tests.pki import client_tls, pki, server_certificate, stored
 from wiser_fhir.server import Limits
+from wiser_fhir.web.tls import TlsFiles
 
 SHORT = Limits(
     connections=20,
@@ -26,7 +25,6 @@ SHORT = Limits(
     answer_seconds=0.6,
     linger_seconds=0.6,
 )
-PATIENCE = 5.0
 LARGE_ANSWER = 64 * 1024 * 1024
 
 
@@ -54,37 +52,20 @@ def application() -> FastAPI:
 
 
 @contextmanager
-def running(
-    limits: Limits = SHORT, certificate: tuple[Path, Path] | None = None
-) -> Iterator[tuple[str, int]]:
-    """A server in a thread of its own, stopped at the end."""
-    bound = server.bind("127.0.0.1", 0)
-    address = bound.getsockname()
-    ready = Event()
-    stop: list[Callable[[], None]] = []
-
-    async def serve() -> None:
-        one = server.build(application(), ready.set, limits, certificate)
-        stop.append(lambda: setattr(one, "should_exit", True))
-        await one.serve([bound])
-
-    thread = Thread(target=lambda: uvloop.run(serve()), daemon=True)
-    thread.start()
-    assert ready.wait(PATIENCE)
-    yield address
-    stop[0]()
-    thread.join(PATIENCE)
-    assert not thread.is_alive()
+def running(limits: Limits = SHORT, tls: TlsFiles | None = None) -> Iterator[Address]:
+    """A server of one listener."""
+    with listening(application(), tls, limits=limits) as [address]:
+        yield address
 
 
 @pytest.fixture(scope="module")
-def address() -> Iterator[tuple[str, int]]:
+def address() -> Iterator[Address]:
     with running() as found:
         yield found
 
 
 @contextmanager
-def connected(address: tuple[str, int]) -> Iterator[socket.socket]:
+def connected(address: Address) -> Iterator[socket.socket]:
     with socket.create_connection(address, timeout=PATIENCE) as peer:
         yield peer
 
@@ -134,13 +115,13 @@ def dribble(peer: socket.socket, piece: bytes) -> None:
     pytest.fail("the server goes on listening")
 
 
-def is_served(address: tuple[str, int]) -> bool:
+def is_served(address: Address) -> bool:
     with connected(address) as peer:
         peer.sendall(b"GET /ok HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
         return answer(peer).startswith(b"HTTP/1.1 200")
 
 
-def test_a_request_is_answered_and_nobody_names_the_server(address: tuple[str, int]) -> None:
+def test_a_request_is_answered_and_nobody_names_the_server(address: Address) -> None:
     with connected(address) as peer:
         peer.sendall(b"GET /ok HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
         received = answer(peer)
@@ -148,7 +129,7 @@ def test_a_request_is_answered_and_nobody_names_the_server(address: tuple[str, i
     assert b"\r\nserver:" not in received.lower()
 
 
-def test_a_header_of_eight_megabytes_is_cut(address: tuple[str, int]) -> None:
+def test_a_header_of_eight_megabytes_is_cut(address: Address) -> None:
     head = b"GET /ok HTTP/1.1\r\nhost: x\r\nx-long: " + b"a" * 8 * 1024 * 1024
     with connected(address) as peer:
         sent = pushed(peer, head)
@@ -158,7 +139,7 @@ def test_a_header_of_eight_megabytes_is_cut(address: tuple[str, int]) -> None:
     assert is_served(address)
 
 
-def test_a_header_a_little_too_long_gets_431(address: tuple[str, int]) -> None:
+def test_a_header_a_little_too_long_gets_431(address: Address) -> None:
     with connected(address) as peer:
         value = b"a" * (SHORT.header_bytes + 1)
         peer.sendall(b"GET /ok HTTP/1.1\r\nhost: x\r\nx-long: " + value + b"\r\n\r\n")
@@ -167,7 +148,7 @@ def test_a_header_a_little_too_long_gets_431(address: tuple[str, int]) -> None:
     assert received.endswith(b"\r\n\r\n")
 
 
-def test_a_hundred_thousand_headers_are_refused_quickly(address: tuple[str, int]) -> None:
+def test_a_hundred_thousand_headers_are_refused_quickly(address: Address) -> None:
     head = b"GET /ok HTTP/1.1\r\n" + b"a: b\r\n" * 100_000 + b"\r\n"
     started = time.monotonic()
     with connected(address) as peer:
@@ -178,7 +159,7 @@ def test_a_hundred_thousand_headers_are_refused_quickly(address: tuple[str, int]
     assert is_served(address)
 
 
-def test_a_hundred_headers_pass_and_one_more_does_not(address: tuple[str, int]) -> None:
+def test_a_hundred_headers_pass_and_one_more_does_not(address: Address) -> None:
     for count, status in ((100, b"200"), (101, b"431")):
         names = b"".join(b"x-%d: y\r\n" % n for n in range(count - 1))
         with connected(address) as peer:
@@ -186,14 +167,14 @@ def test_a_hundred_headers_pass_and_one_more_does_not(address: tuple[str, int]) 
             assert answer(peer).startswith(b"HTTP/1.1 " + status)
 
 
-def test_a_url_too_long_gets_414(address: tuple[str, int]) -> None:
+def test_a_url_too_long_gets_414(address: Address) -> None:
     with connected(address) as peer:
         peer.sendall(b"GET /ok?" + b"a" * SHORT.url_bytes + b" HTTP/1.1\r\nhost: x\r\n\r\n")
         assert answer(peer).startswith(b"HTTP/1.1 414")
 
 
 @pytest.mark.parametrize("said", [b"", b"\r\n", b"GET /ok HTTP/1.1\r\nhost: x\r\n"])
-def test_who_says_too_little_is_cut_at_the_deadline(address: tuple[str, int], said: bytes) -> None:
+def test_who_says_too_little_is_cut_at_the_deadline(address: Address, said: bytes) -> None:
     started = time.monotonic()
     with connected(address) as peer:
         peer.sendall(said)
@@ -202,7 +183,7 @@ def test_who_says_too_little_is_cut_at_the_deadline(address: tuple[str, int], sa
 
 
 @pytest.mark.parametrize("piece", [b"x", b"\r\n"])
-def test_dribbling_a_head_buys_no_time(address: tuple[str, int], piece: bytes) -> None:
+def test_dribbling_a_head_buys_no_time(address: Address, piece: bytes) -> None:
     started = time.monotonic()
     with connected(address) as peer:
         if piece == b"x":
@@ -211,7 +192,7 @@ def test_dribbling_a_head_buys_no_time(address: tuple[str, int], piece: bytes) -
     assert time.monotonic() - started < PATIENCE / 2
 
 
-def test_dribbling_a_body_ends_at_its_deadline(address: tuple[str, int]) -> None:
+def test_dribbling_a_body_ends_at_its_deadline(address: Address) -> None:
     started = time.monotonic()
     with connected(address) as peer:
         peer.sendall(b"POST /length HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n")
@@ -219,7 +200,7 @@ def test_dribbling_a_body_ends_at_its_deadline(address: tuple[str, int]) -> None
     assert time.monotonic() - started < PATIENCE / 2
 
 
-def test_dribbling_after_an_answer_ends_too(address: tuple[str, int]) -> None:
+def test_dribbling_after_an_answer_ends_too(address: Address) -> None:
     started = time.monotonic()
     with connected(address) as peer:
         peer.sendall(b"GET /ok HTTP/1.1\r\nhost: x\r\n\r\n")
@@ -228,14 +209,14 @@ def test_dribbling_after_an_answer_ends_too(address: tuple[str, int]) -> None:
     assert time.monotonic() - started < PATIENCE / 2
 
 
-def test_a_peer_that_reads_no_answer_is_cut(address: tuple[str, int]) -> None:
+def test_a_peer_that_reads_no_answer_is_cut(address: Address) -> None:
     with connected(address) as peer:
         peer.sendall(b"GET /much HTTP/1.1\r\nhost: x\r\n\r\n")
         time.sleep(SHORT.answer_seconds * 2)
         assert len(answer(peer)) < LARGE_ANSWER
 
 
-def test_an_early_answer_reaches_a_peer_that_is_still_sending(address: tuple[str, int]) -> None:
+def test_an_early_answer_reaches_a_peer_that_is_still_sending(address: Address) -> None:
     body = bytes(2 * 1024 * 1024)
     with connected(address) as peer:
         peer.sendall(
@@ -247,7 +228,7 @@ def test_an_early_answer_reaches_a_peer_that_is_still_sending(address: tuple[str
     assert received.startswith(b"HTTP/1.1 413")
 
 
-def test_a_peer_that_goes_on_sending_after_its_answer_is_cut(address: tuple[str, int]) -> None:
+def test_a_peer_that_goes_on_sending_after_its_answer_is_cut(address: Address) -> None:
     started = time.monotonic()
     with connected(address) as peer:
         peer.sendall(b"POST /early HTTP/1.1\r\nhost: x\r\ncontent-length: 100000000\r\n\r\n")
@@ -256,7 +237,7 @@ def test_a_peer_that_goes_on_sending_after_its_answer_is_cut(address: tuple[str,
     assert time.monotonic() - started < PATIENCE / 2
 
 
-def test_head_and_a_large_body_in_one_piece_pass(address: tuple[str, int]) -> None:
+def test_head_and_a_large_body_in_one_piece_pass(address: Address) -> None:
     body = bytes(3 * SHORT.header_bytes)
     with connected(address) as peer:
         peer.sendall(
@@ -269,7 +250,7 @@ def test_head_and_a_large_body_in_one_piece_pass(address: tuple[str, int]) -> No
 
 @pytest.mark.parametrize("size", [100_000, 150_000, 200_000, 262_144, 400_000, 5_000_000])
 def test_large_bodies_on_one_connection_pass_however_they_are_cut(
-    address: tuple[str, int], size: int
+    address: Address, size: int
 ) -> None:
     head = b"POST /length HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % size
     with connected(address) as peer:
@@ -280,7 +261,7 @@ def test_large_bodies_on_one_connection_pass_however_they_are_cut(
             assert one_answer(peer).endswith(str(size).encode())
 
 
-def test_a_hundred_requests_in_one_piece_are_all_answered(address: tuple[str, int]) -> None:
+def test_a_hundred_requests_in_one_piece_are_all_answered(address: Address) -> None:
     one = b"GET /ok HTTP/1.1\r\nhost: x\r\nx-fill: " + b"a" * 3_000 + b"\r\n\r\n"
     received = b""
     with connected(address) as peer:
@@ -289,7 +270,7 @@ def test_a_hundred_requests_in_one_piece_are_all_answered(address: tuple[str, in
             received += peer.recv(65_536)
 
 
-def test_several_requests_on_one_connection_are_counted_apart(address: tuple[str, int]) -> None:
+def test_several_requests_on_one_connection_are_counted_apart(address: Address) -> None:
     one = b"GET /ok HTTP/1.1\r\n" + b"".join(b"x-%d: y\r\n" % n for n in range(90)) + b"\r\n"
     with connected(address) as peer:
         for _ in range(5):
@@ -338,7 +319,7 @@ def is_eventually(true: Callable[[], bool]) -> bool:
         b"\x00" * 1000,
     ],
 )
-def test_garbage_gets_a_short_400(address: tuple[str, int], garbage: bytes) -> None:
+def test_garbage_gets_a_short_400(address: Address, garbage: bytes) -> None:
     with connected(address) as peer:
         peer.sendall(garbage)
         received = answer(peer)
@@ -347,43 +328,62 @@ def test_garbage_gets_a_short_400(address: tuple[str, int], garbage: bytes) -> N
 
 
 @pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+def files(tmp_path_factory: pytest.TempPathFactory) -> TlsFiles:
     folder = tmp_path_factory.mktemp("tls")
-    key, chain = folder / "key.pem", folder / "chain.pem"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
-         "-nodes", "-keyout", key, "-out", chain, "-days", "2", "-subj", "/CN=localhost",
-         "-addext", "subjectAltName=IP:127.0.0.1"],
-        check=True,
-        capture_output=True,
-    )  # fmt: skip
-    return chain, key
+    (folder / "ca.pem").write_bytes(pki().certificate_pem)
+    return TlsFiles(*stored(server_certificate(), folder, "server"), folder / "ca.pem")
 
 
-def test_tls_is_of_today_and_facts_of_it_reach_the_application(
-    certificate: tuple[Path, Path],
-) -> None:
-    context = ssl.create_default_context(cafile=str(certificate[0]))
-    with running(certificate=certificate) as address:
-        with (
-            connected(address) as plain,
-            context.wrap_socket(plain, server_hostname="127.0.0.1") as peer,
-        ):
-            peer.sendall(b"GET /ok HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
-            assert b'"tls_version":true' in answer(peer)
-            assert peer.session is None or not peer.session.has_ticket
-        old = ssl.create_default_context(cafile=str(certificate[0]))
-        with pytest.warns(DeprecationWarning, match="TLSv1_1"):
-            old.maximum_version = ssl.TLSVersion.TLSv1_1
-        with connected(address) as plain, pytest.raises((ssl.SSLError, ConnectionError)):
-            old.wrap_socket(plain, server_hostname="127.0.0.1")
+def test_facts_of_tls_reach_the_application(files: TlsFiles) -> None:
+    with (
+        running(tls=files) as address,
+        connected(address) as plain,
+        client_tls().wrap_socket(plain, server_hostname="127.0.0.1") as peer,
+    ):
+        peer.sendall(b"GET /ok HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        assert b'"tls_version":true' in answer(peer)
 
 
-def test_who_begins_no_handshake_is_cut(certificate: tuple[Path, Path]) -> None:
-    with running(certificate=certificate) as address, connected(address) as peer:
-        started = time.monotonic()
-        assert answer(peer) == b""
-        assert time.monotonic() - started < PATIENCE / 2
+def test_who_begins_no_handshake_is_cut(files: TlsFiles) -> None:
+    for tls in (files, files.without_clients()):
+        with running(tls=tls) as address, connected(address) as peer:
+            started = time.monotonic()
+            assert answer(peer) == b""
+            assert time.monotonic() - started < PATIENCE / 2
+
+
+def test_every_listener_keeps_the_limits(files: TlsFiles) -> None:
+    head = b"GET /ok HTTP/1.1\r\nhost: x\r\n"
+    both = (files, files.without_clients())
+    with listening(application(), *both, limits=SHORT) as addresses:
+        for address in addresses:
+            with wrapped(address) as peer:
+                peer.sendall(head + b"a: b\r\n" * 101 + b"\r\n")
+                assert answer(peer).startswith(b"HTTP/1.1 431")
+            with wrapped(address) as peer:
+                peer.sendall(head)
+                assert answer(peer) == b""
+
+
+def test_listeners_share_the_limit_of_connections(files: TlsFiles) -> None:
+    limits = replace(SHORT, connections=2)
+    both = (files, files.without_clients())
+    with listening(application(), *both, limits=limits) as addresses, ExitStack() as held:
+        for address in addresses:
+            peer = held.enter_context(wrapped(address))
+            peer.sendall(b"GET /ok HTTP/1.1\r\nhost: x\r\n\r\n")
+            assert one_answer(peer).startswith(b"HTTP/1.1 200")
+        for address in addresses:
+            assert answer(held.enter_context(wrapped(address))).startswith(b"HTTP/1.1 503")
+
+
+@contextmanager
+def wrapped(address: Address) -> Iterator[ssl.SSLSocket]:
+    with (
+        connected(address) as plain,
+        client_tls().wrap_socket(plain, server_hostname="127.0.0.1") as peer,
+    ):
+        yield peer
 
 
 def test_the_uvicorn_this_leans_on_is_the_one_it_was_written_for() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from joserfc.jws import deserialize_compact
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -28,6 +29,7 @@ from wiser_fhir.auth.cds_clients import Registration
 from wiser_fhir.auth.cds_jwt import MAX_USES, CdsAuthenticator, CdsCaller
 from wiser_fhir.db.embedded import Urls
 from wiser_fhir.db.engine import create_engine, transaction
+from wiser_fhir.egress.client import Document
 from wiser_fhir.egress.errors import EgressError
 from wiser_fhir.errors import Unauthenticated, Unavailable
 from wiser_fhir.priorauth.numbers import time_ordered_uuid
@@ -39,6 +41,7 @@ AUD = "https://payer.example/cds-services/order-sign"
 OTHER_AUD = "https://payer.example/cds-services/order-select"
 KEY = ec_pair("key")
 FOREIGN = ec_pair("foreign")
+RSA = rsa_pair("rsa")
 
 Register = Callable[..., Awaitable[UUID]]
 
@@ -63,7 +66,7 @@ class Ehr:
         self.answer: Any = {"keys": [pair.jwk() for pair in pairs]}
         self.asked: list[str] = []
 
-    async def get_json(
+    async def get_document(
         self,
         url: str,
         *,
@@ -71,12 +74,12 @@ class Ehr:
         tenant: UUID,
         token: str | None = None,
         seconds: float = 5.0,
-    ) -> Any:
+    ) -> Document:
         assert within == [url]
         self.asked.append(url)
         if isinstance(self.answer, Exception):
             raise self.answer
-        return self.answer
+        return Document(self.answer)
 
 
 @pytest.fixture
@@ -567,6 +570,41 @@ async def test_what_is_remembered_is_bounded(
     assert len(authenticator._known) == 3
 
 
+@pytest.mark.parametrize("seen", [True, False])
+@pytest.mark.parametrize(
+    ("pair", "header", "changes"),
+    [
+        (KEY, {}, {"iss": "https://nobody.example"}),
+        (RSA, {}, {"iss": "https://nobody.example"}),
+        (KEY, {"kid": "unknown"}, {}),
+        (KEY, {"jku": "https://foreign.example/jwks.json"}, {}),
+        (FOREIGN, {"kid": KEY.kid}, {}),
+        (KEY, {}, {"aud": OTHER_AUD}),
+    ],
+)
+async def test_one_signature_is_looked_at_of_whoever_is_refused(
+    authenticator: CdsAuthenticator,
+    register: Register,
+    monkeypatch: pytest.MonkeyPatch,
+    seen: bool,
+    pair: Pair,
+    header: Json,
+    changes: Json,
+) -> None:
+    await register()
+    if seen:
+        await authenticator.caller(bearer(jti="before"), AUD)
+    looked_at = []
+
+    def deserialized(token: str, key: Any, **options: Any) -> Any:
+        looked_at.append(token)
+        return deserialize_compact(token, key, **options)
+
+    monkeypatch.setattr("joserfc.jws.deserialize_compact", deserialized)
+    await refused(authenticator, bearer(pair, header_for(pair, **header), **changes))
+    assert len(looked_at) == 1
+
+
 async def test_why_is_told_to_the_log_in_our_words_alone(
     authenticator: CdsAuthenticator, register: Register, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -616,3 +654,22 @@ async def test_the_owner_forgets_ended_jwts(
     async with transaction(owner_engine) as db:
         assert await cds_jwt.purge(db, NOW + timedelta(seconds=300)) == 0
         assert await cds_jwt.purge(db, NOW + timedelta(seconds=301)) == 1
+
+
+async def test_of_two_certificates_in_a_race_for_a_jti_one_wins(
+    two_processes: list[CdsAuthenticator], register: Register
+) -> None:
+    await register()
+
+    async def taken(i: int) -> str | None:
+        shown = ("thumb-a", "thumb-b", None)[i % 3]
+        try:
+            await two_processes[i % 2].caller(bearer(), AUD, shown)
+        except Unauthenticated:
+            return "refused"
+        return shown
+
+    found = await asyncio.gather(*(taken(i) for i in range(30)))
+    winners = {each for each in found if each != "refused"}
+    assert len(winners) == 1
+    assert found.count("refused") == 20

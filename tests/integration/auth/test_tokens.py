@@ -167,6 +167,7 @@ async def test_all_refusals_say_the_same(
         [f"Bearer {token} "],
         [f"Bearer {token[:-1]}'"],
         [f"Bearer {token}", f"Bearer {token}"],
+        ["Bearer" + " " * 8_192 + token],
         ["Bearer " + "a" * 43],
     ]
     texts = set()
@@ -197,3 +198,31 @@ async def test_the_owner_forgets_ended_tokens(
     async with transaction(owner_engine) as db:
         assert await tokens.purge(db, NOW) == 0
         assert await tokens.purge(db, NOW + 2 * HOUR) == 1
+
+
+@pytest.mark.parametrize("unreadable", ["system/*.*", "system/Claim.z", "anything", ""])
+async def test_a_stored_scope_that_cannot_be_read_opens_nothing(
+    app_engine: AsyncEngine,
+    superuser_engine: AsyncEngine,
+    authenticator: Authenticator,
+    client: str,
+    unreadable: str,
+) -> None:
+    header = [f"Bearer {(await issue(app_engine, client)).token}"]
+    async with superuser_engine.begin() as db:
+        changed = text("update access_token set scopes = :scopes")
+        await db.execute(changed, {"scopes": [unreadable, "system/Claim.c"]})
+    assert (await authenticator.principal(header)).grants == {"Claim": {"c"}}
+
+
+async def test_what_is_taken_from_a_client_is_taken_from_its_tokens(
+    app_engine: AsyncEngine,
+    superuser_engine: AsyncEngine,
+    authenticator: Authenticator,
+    client: str,
+) -> None:
+    issued = await issue(app_engine, client)
+    async with superuser_engine.begin() as db:
+        await db.execute(text("update client set scopes = '{system/Claim.c}'"))
+    principal = await authenticator.principal([f"Bearer {issued.token}"])
+    assert set(principal.grants) == {"Claim"}

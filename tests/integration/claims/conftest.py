@@ -16,6 +16,7 @@ from tests.integration.claims.door import (
     StillClock,
     registered,
 )
+from tests.limits import wide
 from tests.unit.priorauth.wiser_requests import CATALOGUE
 from wiser_fhir.audit.recorder import Recorder
 from wiser_fhir.auth.people import PersonAuthenticator
@@ -27,6 +28,7 @@ from wiser_fhir.priorauth.prepayment_reviews import PrepaymentReviews
 from wiser_fhir.priorauth.registry import InMemoryRegistry
 from wiser_fhir.review import prepayment_routes
 from wiser_fhir.web.application import Look, application
+from wiser_fhir.web.session_cookie import Cookies
 
 
 @pytest.fixture
@@ -60,8 +62,10 @@ async def http(
 
     routers = [("", routes.router), ("", prepayment_routes.router)]
     app = application(lifespan, routers, Look(protected=("/claims", "/review")))
+    app.state.limits = wide()
     app.state.authenticator = Authenticator(app_engine, clock)
     app.state.people = PersonAuthenticator(app_engine, clock)
+    app.state.cookies = Cookies("http://test")
     app.state.recorder = claims.recorder
     app.state.claims = ClaimDoor(claims, reviews)
     app.state.prepayment = reviews

@@ -8,16 +8,17 @@ from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.integration.claims.door import NOW
+from tests.vaults import A_SEALED, INDEX
 from wiser_fhir.db.attachments import attachment, attachment_delivery
 from wiser_fhir.db.base import client
-from wiser_fhir.db.bodies import compressed
+from wiser_fhir.db.bodies import seal_body
 from wiser_fhir.priorauth.numbers import time_ordered_uuid
 
 MBI = "1EG4TE5MK73"
 _SCANNED = {"checked_at": NOW, "scanner": "test"}
 _STATES: dict[str, dict[str, Any]] = {
-    "quarantined": {"content": compressed(b"%PDF")},
-    "clear": {"content": compressed(b"%PDF"), **_SCANNED},
+    "quarantined": {},
+    "clear": _SCANNED,
     "refused": {"finding": "a virus", **_SCANNED},
 }
 
@@ -29,6 +30,7 @@ async def deliver(
     *states: str,
     at: datetime = NOW,
     final: bool = True,
+    member: str = MBI,
     **changes: Any,
 ) -> None:
     """One delivery of files, each in its state: one that is clear unless told otherwise."""
@@ -42,7 +44,8 @@ async def deliver(
         "received_at": at,
         "attach_to": "claim",
         "tracking_value": adr_number,
-        "member": MBI,
+        "member": INDEX.of(member),
+        "sealed_member": A_SEALED,
         "named": {},
         "service_date": at.date(),
         "final": final,
@@ -52,7 +55,11 @@ async def deliver(
         await db.execute(insert(client).values(key | registered))
         await db.execute(insert(attachment_delivery).values(key | delivery | changes))
         for state in states or ("clear",):
-            await db.execute(insert(attachment).values(key | _file(delivery_id, state)))
+            file = _file(delivery_id, state)
+            if state != "refused":
+                place = ("attachment", "content", file["id"])
+                file["content"] = await seal_body(db, organization_id, b"%PDF", *place)
+            await db.execute(insert(attachment).values(key | file))
 
 
 def _file(delivery_id: UUID, state: str) -> dict[str, Any]:

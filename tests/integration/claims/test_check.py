@@ -114,6 +114,8 @@ async def test_asking_is_audited_and_so_is_the_look_across_organizations(
         # To strangers the number does not exist; nor to anybody for another member.
         ("stranger", {}, "utn-unknown"),
         ("clearinghouse", {}, "utn-unknown"),
+        # Who acts for a provider by name sees what it sent itself, and this it did not.
+        ("named", {}, "utn-unknown"),
         ("mac", {"mbi": "1EG4TE5MK73"}, "utn-unknown"),
         ("sender", {"mbi": "1EG4TE5MK73"}, "utn-unknown"),
     ],
@@ -132,6 +134,7 @@ async def test_who_may_know_of_a_number(
         "provider": {"kind": "provider", "npis": (REQUESTER_NPI,)},
         "stranger": {"kind": "provider", "npis": (OTHER_NPI,)},
         "clearinghouse": {"kind": "clearinghouse", "acts_for": "all"},
+        "named": {"kind": "clearinghouse", "acts_for": "named", "npis": (REQUESTER_NPI,)},
     }
     door = sender if asker == "sender" else await make_door(**fields[asker])
     assert statuses(await door.check(claim_for(found, **claim))) == [expected]

@@ -25,6 +25,7 @@ from tests.integration.claims.door import (
     rows,
 )
 from tests.unit.priorauth.wiser_requests import CATALOGUE
+from tests.vaults import A_SEALED
 from wiser_fhir.auth.people import Reviewer
 from wiser_fhir.db.engine import transaction
 from wiser_fhir.errors import Forbidden
@@ -449,7 +450,8 @@ update prepayment_review set state = 'recommended', recommendation = :recommenda
     ("person", "changes", "constraint"),
     [
         ({}, {"recommendation": "maybe"}, "ck_prepayment_review_recommended"),
-        ({}, {"rationale": "-"}, "ck_prepayment_review_recommended"),
+        ({}, {"rationale": None}, "ck_prepayment_review_recommended"),
+        ({}, {"rationale": b"No imaging."}, "ck_prepayment_review_rationale_sealed"),
         ({}, {"reasons": []}, "ck_prepayment_review_reasons"),
         ({}, {"clinician": None}, "recommendation_live_licence"),
         ({"role": "coordinator"}, {}, "recommendation_live_licence"),
@@ -469,7 +471,7 @@ async def test_the_database_refuses_what_the_door_would(
     somebody = await a_person(superuser_engine, mac.http, **person)
     values = {
         "recommendation": "deny",
-        "rationale": "No imaging.",
+        "rationale": A_SEALED,
         "reasons": ["0U"],
         "clinician": somebody.client_id,
         **changes,

@@ -23,7 +23,8 @@ from tests.integration.claims.door import (
     rows,
     statuses,
 )
-from wiser_fhir.db.bodies import restored
+from tests.vaults import A_SEALED_SQL, INDEX
+from wiser_fhir.db.bodies import open_body
 from wiser_fhir.db.engine import transaction
 from wiser_fhir.priorauth.numbers import time_ordered_uuid
 
@@ -50,7 +51,11 @@ async def test_what_arrived_is_kept_as_it_came_with_what_was_said(
     answer = await mac.record(body)
     ((kept),) = await rows(superuser_engine, "select * from claim")
     assert (kept.claim_number, kept.client_id) == ("C-1", mac.client_id)
-    assert (restored(kept.request), restored(kept.answer)) == (body, answer.content)
+    stored = [
+        await open_body(superuser_engine, kept.organization_id, value, "claim", column, kept.id)
+        for column, value in (("request", kept.request), ("answer", kept.answer))
+    ]
+    assert stored == [body, answer.content]
     assert str(kept.id) == answer.json()["id"]
     ((line),) = await rows(superuser_engine, "select * from claim_line")
     assert (line.code, line.modifiers, line.units) == ("62323", ["LT"], Decimal(1))
@@ -187,10 +192,11 @@ async def test_the_database_refuses_units_nobody_authorized(
         "update utn set state = 'superseded', ended_at = now()",
         "update utn set state = 'pending', utn = null, assigned_at = null, delivered_at = null",
         "update prior_auth_case set status = 'cancelled'",
-        "update prior_auth_case set mbi = '1EG4TE5MK73'",
+        f"update prior_auth_case set mbi = '{INDEX.of('1EG4TE5MK73').value}'",  # noqa: S608
         "update utn set valid_until = '2026-05-19', valid_from = '2026-01-20'",
-        "update determination set outcome = 'non-affirmed', rationale = 'x',"
-        " resubmission_steps = 'x', decided_by = 'clinician', clinician_id = gen_random_uuid()",
+        f"update determination set outcome = 'non-affirmed', rationale = {A_SEALED_SQL},"  # noqa: S608
+        f" resubmission_steps = {A_SEALED_SQL}, decided_by = 'clinician',"
+        " clinician_id = gen_random_uuid()",
         "update determination set code = '64479'",
         "update determination set last_day = '2026-05-19'",
         "update determination set first_day = '2026-05-21'",

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from typer.testing import CliRunner, Result
 
 from tests.exempting import exempted
+from tests.vaults import ENVIRONMENT
 from wiser_fhir.cli import cli
 from wiser_fhir.commands import exemptions
 from wiser_fhir.db.embedded import Urls
@@ -35,6 +36,7 @@ def run(
         "WISER_DATABASE_URL": database.app,
         "WISER_DATABASE_OWNER_URL": database.owner,
         "WISER_DATA_DIR": str(tmp_path),
+        **ENVIRONMENT,
     }
     monkeypatch.setattr(exemptions, "utc_now", lambda: datetime(2027, 5, 2, 12, tzinfo=UTC))
 

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from typer.testing import CliRunner, Result
 
 from tests.database import MakeCase
+from tests.vaults import ENVIRONMENT
 from wiser_fhir.cli import cli
 from wiser_fhir.db.embedded import Urls
 
@@ -28,6 +29,7 @@ def run(database: Urls, tmp_path: Path, clean_database: None) -> Run:
         "WISER_DATABASE_URL": database.app,
         "WISER_DATABASE_OWNER_URL": database.owner,
         "WISER_DATA_DIR": str(tmp_path),
+        **ENVIRONMENT,
         "WISER_PUBLIC_URL": "https://payer.example",
     }
 

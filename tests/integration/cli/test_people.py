@@ -10,6 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 from typer.testing import CliRunner, Result
 
+from tests.vaults import ENVIRONMENT
 from wiser_fhir.auth.people import PersonAuthenticator
 from wiser_fhir.auth.staff import PersonRefused
 from wiser_fhir.cli import cli
@@ -32,6 +33,7 @@ def command(database: Urls, clean_database: None, tmp_path: Path) -> Run:
         "WISER_DATABASE_URL": database.app,
         "WISER_DATABASE_OWNER_URL": database.owner,
         "WISER_DATA_DIR": str(tmp_path),
+        **ENVIRONMENT,
         "WISER_LOG_LEVEL": "error",
     }
 
@@ -80,9 +82,11 @@ async def test_the_list_shows_everybody(command: Run) -> None:
     assert (await command(*CLINICIAN)).exit_code == 0
     lines = (await command("person", "list")).stdout.splitlines()
     assert "Dora Doubtful  clinician  licence OK OK-7 to 2030-06-30" in lines
-    assert "Cora Coordinator  coordinator" in lines
+    at = "at urn:wiser-fhir:sandbox-issuer"
+    assert f"Cora Coordinator  coordinator  cora-coordinator {at}" in lines
     (spencer,) = (line for line in lines if line.startswith("Spencer Spine"))
-    assert spencer.endswith("  NPI 1999000239  207XS0117X  Mockingham Spine Clinic")
+    told = "  NPI 1999000239  207XS0117X  Mockingham Spine Clinic  spencer-spine"
+    assert spencer.endswith(f"{told} {at}")
 
 
 @pytest.mark.parametrize(
@@ -144,3 +148,96 @@ async def test_a_token_is_for_a_client_or_for_a_person(
 
 async def test_nobody_gets_a_token_by_an_unknown_name(command: Run) -> None:
     assert isinstance((await command("token", "--person", "Nobody")).exception, NotFound)
+
+
+ACCOUNT = ("--issuer", "https://login.example", "--subject", "dora-1")
+
+
+async def test_an_account_is_given_with_the_person_or_later(
+    command: Run, superuser_engine: AsyncEngine
+) -> None:
+    assert (await command(*CLINICIAN, *ACCOUNT)).exit_code == 0
+    assert await people(superuser_engine, "issuer, subject") == [ACCOUNT[1::2]]
+    other = ("--issuer", "https://other.example", "--subject", "dora-2")
+    done = await command("person", "link", "Dora Doubtful", *other)
+    assert (done.exit_code, done.stdout) == (0, "linked\n")
+    assert await people(superuser_engine, "issuer, subject") == [other[1::2]]
+    listed = (await command("person", "list")).stdout
+    assert "dora-2 at https://other.example" in listed
+
+
+async def test_an_account_is_one_persons(command: Run) -> None:
+    assert (await command(*CLINICIAN, *ACCOUNT)).exit_code == 0
+    refused = await command("person", "link", "Cora Coordinator", *ACCOUNT)
+    assert isinstance(refused.exception, PersonRefused)
+    assert "another person's" in str(refused.exception)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((*CLINICIAN, "--issuer", "https://login.example"), "together"),
+        (("person", "link", "Cora Coordinator", "--issuer", "", "--subject", "x"), "255"),
+        (("person", "link", "Cora Coordinator", "--issuer", "x", "--subject", "a" * 256), "255"),
+        (("person", "change", "Cora Coordinator"), "say what changes"),
+        (("person", "change", "Cora Coordinator", "--role", "clinician"), "has a licence"),
+        (("person", "change", "Paula Provider", "--role", "provider-admin", "--role", "auditor"),
+         "among those who review"),
+        (("person", "add", "Peter", "--role", "provider-admin"), "belongs to an organization"),
+    ],
+)  # fmt: skip
+async def test_what_nobody_can_be(command: Run, arguments: tuple[str, ...], said: str) -> None:
+    await command("person", "list")
+    refused = await command(*arguments)
+    assert isinstance(refused.exception, PersonRefused)
+    assert said in str(refused.exception)
+
+
+async def test_a_change_is_kept_and_audited(command: Run, superuser_engine: AsyncEngine) -> None:
+    assert (await command(*CLINICIAN)).exit_code == 0
+    done = await command(
+        *("person", "change", "Dora Doubtful", "--role", "clinician", "--role", "operations"),
+        *("--licence-state", "OK", "--licence-number", "OK-7", "--licence-expires", "2031-06-30"),
+    )
+    assert (done.exit_code, done.stdout) == (0, "changed\n")
+    [(roles, expires, number)] = await people(
+        superuser_engine, "roles, licence_expires, licence_number"
+    )
+    assert (roles, expires.isoformat(), number) == (
+        ["clinician", "operations"],
+        "2031-06-30",
+        "OK-7",
+    )
+    async with superuser_engine.connect() as db:
+        query = "select action from audit_event where action like 'person.%' order by id"
+        actions = (await db.execute(text(query))).scalars().all()
+    assert actions == ["person.add", "person.change"]
+
+
+async def test_who_is_put_out_of_use_has_no_token_and_no_session_any_more(
+    command: Run, superuser_engine: AsyncEngine
+) -> None:
+    assert (await command(*CLINICIAN)).exit_code == 0
+    assert (await command("token", "--person", "Dora Doubtful")).exit_code == 0
+    async with superuser_engine.begin() as db:
+        await db.execute(
+            text(
+                "insert into person_session (session_hash, person_id, signed_in_at, begun_at,"
+                " seen_at, expires_at) select decode(repeat('00', 32), 'hex'), id, now(), now(),"
+                " now(), now() + interval '8 hours' from person where name = 'Dora Doubtful'"
+            )
+        )
+    done = await command("person", "close", "Dora Doubtful")
+    assert (done.exit_code, done.stdout) == (0, "closed\n")
+    assert await people(superuser_engine, "active") == [(False,)]
+    async with superuser_engine.connect() as db:
+        for left in (
+            "select count(*) from person_session where ended_at is null",
+            "select count(*) from person_token where revoked_at is null",
+        ):
+            assert await db.scalar(text(left)) == 0
+
+
+async def test_nobody_is_changed_who_is_not_there(command: Run) -> None:
+    refused = await command("person", "close", "Nobody")
+    assert isinstance(refused.exception, NotFound)

@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from tests.database import MakeCase, MakeOrganization
+from tests.vaults import ENVIRONMENT
 from wiser_fhir.cli import cli
 from wiser_fhir.db.embedded import Urls
 from wiser_fhir.errors import Conflict, NotFound
@@ -26,6 +27,7 @@ def run(database: Urls, tmp_path: Path) -> Run:
         "WISER_DATABASE_URL": database.app,
         "WISER_DATABASE_OWNER_URL": database.owner,
         "WISER_DATA_DIR": str(tmp_path),
+        **ENVIRONMENT,
     }
 
     async def invoke(*arguments: str) -> Result:

@@ -20,6 +20,7 @@ from tests.bundle_values import Json, Line
 from tests.crd_bodies import EHR
 from tests.hand_made_jwt import Pair, ec_pair, header_for, jwt
 from tests.integration.pas.door import NOW, ORIGIN
+from tests.vaults import A_SEALED_SQL
 from wiser_fhir import exact
 from wiser_fhir.auth import cds_clients
 from wiser_fhir.auth.cds_clients import Registration
@@ -170,10 +171,12 @@ def change_door(app: FastAPI, **changes: Any) -> None:
 async def non_affirm(engine: AsyncEngine, organization_id: UUID, case_id: UUID, utn: str) -> None:
     """A clinician non-affirms a case in review, all of it, and the MAC numbers the decision."""
     steps = (
-        "insert into determination (organization_id, case_id, sequence, revision, outcome,"
-        " decided_at, decided_by, clinician_id, rationale, resubmission_steps, input_sha256)"
+        "insert into determination (organization_id, case_id, sequence, revision, outcome,"  # noqa: S608
+        " decided_at, decided_by, clinician_id, rationale, resubmission_steps, input_sha256,"
+        " signed_in_at)"
         " select organization_id, case_id, sequence, 1, 'non-affirmed', :at, 'clinician',"
-        " :clinician, 'Not documented.', 'Send the report.', decode(repeat('00', 32), 'hex')"
+        f" :clinician, {A_SEALED_SQL}, {A_SEALED_SQL}, decode(repeat('00', 32), 'hex'),"
+        " :at"
         " from case_item where case_id = :case",
         "update case_item set status = 'non-affirmed' where case_id = :case",
         "update prior_auth_case set status = 'non-affirmed', decided_at = :at where id = :case",

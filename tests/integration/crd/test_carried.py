@@ -25,6 +25,8 @@ from tests.integration.crd.door import (
 )
 from tests.integration.crd.scenarios import SCENES, Stage
 from tests.integration.pas.door import Client, Rows
+from tests.vaults import VAULT
+from wiser_fhir.db.sealed import ASSERTION
 
 
 async def first_answer(hooks: HookClient, record: Record, hook: str = "order-sign") -> Json:
@@ -169,7 +171,7 @@ async def test_an_assertion_of_another_organization_does_not_count(
 
 
 async def test_each_answer_is_in_the_ledger_by_its_id(
-    hooks: HookClient, line: Line, rows: Rows
+    hooks: HookClient, line: Line, rows: Rows, superuser_engine: AsyncEngine
 ) -> None:
     """Source: CRD 2.2.1 §found-11, §resp-32, §resp-33."""
     record = Record.of(line)
@@ -192,9 +194,11 @@ async def test_each_answer_is_in_the_ledger_by_its_id(
         "2026-01-15",
     )
     assert list(row["codes"]) == ["64483"]
-    assert row["answer"]["pa-needed"] == "auth-needed"
-    assert row["answer"]["line"] == line
-    assert row["answer"]["patient"] == f"Patient/{record.chart.patient_id}"
+    key = await VAULT.key(superuser_engine, hooks.organization_id)
+    given = ASSERTION.open(key, row)["told"]["answer"]
+    assert given["pa-needed"] == "auth-needed"
+    assert given["line"] == line
+    assert given["patient"] == f"Patient/{record.chart.patient_id}"
     [sent] = extensions_of(answer["systemActions"][0]["resource"])
-    assert row["answer"]["extension"] == sent
+    assert given["extension"] == sent
     assert kept[said["two"].id]["situation"] == "not-wiser"

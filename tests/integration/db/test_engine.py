@@ -1,6 +1,6 @@
 import asyncio
 from pathlib import Path
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
@@ -177,3 +177,30 @@ async def test_connections_are_as_the_design_wants_them(app_engine: AsyncEngine)
         for name, value in {"jit": "off", "timezone": "UTC", "statement_timeout": "10s"}.items():
             assert await connection.scalar(text(f"show {name}")) == value
     assert app_engine.pool.status().startswith("Pool size: 10")
+
+
+async def test_one_organization_never_holds_every_connection(database: Urls) -> None:
+    engine = create_engine(database.app, pool_size=3)
+    one, other = uuid4(), uuid4()
+    held = asyncio.Event()
+    letting_go = asyncio.Event()
+    inside = 0
+
+    async def hold() -> None:
+        nonlocal inside
+        async with transaction(engine, one):
+            inside += 1
+            held.set()
+            await letting_go.wait()
+
+    holding = [asyncio.create_task(hold()) for _ in range(10)]
+    try:
+        await held.wait()
+        async with asyncio.timeout(5), transaction(engine, other) as db:
+            assert await db.scalar(text("select 1")) == 1
+        assert inside <= 2
+    finally:
+        letting_go.set()
+        await asyncio.gather(*holding)
+        await engine.dispose()
+    assert inside == 10

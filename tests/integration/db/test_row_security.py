@@ -22,19 +22,41 @@ from tests.ledger_values import (
 )
 from wiser_fhir.auth.principal import Principal
 from wiser_fhir.db.engine import transaction
-from wiser_fhir.db.tables import metadata
+from wiser_fhir.db.tables import OF_ORGANIZATIONS, metadata
 from wiser_fhir.dtr.error_log import ErrorLog
 from wiser_fhir.dtr.error_report import ReportedIssue
 from wiser_fhir.priorauth.ledger import Ledger
 from wiser_fhir.priorauth.models import CaseStatus
 
-OWN = sorted(
-    name
-    for name, table in metadata.tables.items()
-    if "organization_id" in table.c
-    and name not in ("client", "access_token", "audit_event", "cds_client")
-)
+OWN = sorted(OF_ORGANIZATIONS)
 
+# What is of no organization, or is asked before it is known whose it is, and what the application
+# may do there: read, insert, update a column, delete.
+SHARED = {
+    "access_token": "riu",
+    "audit_event": "i",
+    "audit_seal": "",
+    "cds_client": "r",
+    "cds_jwt": "riu",
+    "client": "r",
+    "client_assertion": "ri",
+    "client_key": "r",
+    "deployment": "r",
+    "exemption": "riu",
+    "exemption_assessment": "ri",
+    "exemption_notice": "ri",
+    "exemption_tally": "ri",
+    "external_client": "r",
+    "organization": "r",
+    "person": "r",
+    "person_session": "riu",
+    "person_token": "riu",
+    "revoked_certificate": "r",
+    "sign_in_begun": "rid",
+    "udap_community": "",
+    "udap_registrant": "",
+    "udap_registration": "r",
+}
 
 # Refused before the policy is asked: by a rule that sees nothing of the other's, or because the
 # application may write no such row for anybody.
@@ -44,6 +66,20 @@ REFUSED_BEFORE = {
     "prepayment_document": "permission denied for table",
     "utn_use": "permission denied for table",
 }
+
+
+# What the database says by itself, whoever writes: when it was recorded, and by which transaction.
+_GIVEN = {("audit_event", "at"), ("audit_event", "xact_id")}
+_MAY = text("""
+select has_any_column_privilege('wiser_app', :table, 'select'),
+    has_any_column_privilege('wiser_app', :table, 'insert'),
+    has_any_column_privilege('wiser_app', :table, 'update'),
+    has_table_privilege('wiser_app', :table, 'delete')
+""")
+_CHANGEABLE = text("""
+select attname from pg_attribute where attrelid = cast(:table as regclass) and attnum > 0
+    and not attisdropped and has_column_privilege('wiser_app', attrelid, attnum, 'update')
+""")
 
 
 async def count(connection: AsyncConnection, table: str) -> int:
@@ -111,7 +147,9 @@ async def test_rows_are_written_for_one_s_own_organization_only(
     names = [
         column.name
         for column in metadata.tables[table].c
-        if column.computed is None and column.identity is None and column.name != "xact_id"
+        if column.computed is None
+        and column.identity is None
+        and (table, column.name) not in _GIVEN
     ]
     columns = ", ".join(names)
     forged = text(
@@ -124,15 +162,46 @@ async def test_rows_are_written_for_one_s_own_organization_only(
         await db.execute(forged.bindparams(row=json.dumps(row)))
 
 
-@pytest.mark.parametrize(
-    "change",
-    ["prior_auth_case set revision = 9", "case_item set note = ''", "utn set state = 'expired'"],
-)
+@pytest.mark.parametrize("table", OWN)
 async def test_nobody_changes_what_is_another_s(
-    db: AsyncConnection, theirs: UUID, make_organization: MakeOrganization, change: str
+    db: AsyncConnection, theirs: UUID, make_organization: MakeOrganization, table: str
+) -> None:
+    columns = await db.scalars(_CHANGEABLE, {"table": table})
+    changes = [f"update {table} set {column} = {column}" for column in columns]  # noqa: S608
+    for organization_id in (await make_organization(), None):
+        await become_app(db, organization_id)
+        for change in changes:
+            assert (await db.execute(text(change))).rowcount == 0
+        await db.execute(text("reset role"))
+
+
+@pytest.mark.parametrize("table", OWN)
+async def test_nobody_deletes_anything(
+    db: AsyncConnection, make_organization: MakeOrganization, table: str
 ) -> None:
     await become_app(db, await make_organization())
-    assert (await db.execute(text(f"update {change}"))).rowcount == 0
+    with pytest.raises(DBAPIError, match="permission denied"):
+        await db.execute(text(f"delete from {table}"))  # noqa: S608
+
+
+def test_every_table_is_of_organizations_or_is_shared_by_intent() -> None:
+    assert set(OWN) | set(SHARED) == set(metadata.tables)
+    assert set(OWN) & set(SHARED) == set()
+
+
+@pytest.mark.parametrize("table", OWN)
+async def test_the_policy_binds_the_owner_too(db: AsyncConnection, table: str) -> None:
+    query = text("select relrowsecurity and relforcerowsecurity from pg_class where oid = :t")
+    found = await db.scalar(text("select cast(:t as regclass)::oid"), {"t": table})
+    assert await db.scalar(query, {"t": found}) is True
+
+
+@pytest.mark.parametrize(("table", "allowed"), SHARED.items())
+async def test_of_what_is_shared_the_application_may_do_what_it_needs(
+    db: AsyncConnection, table: str, allowed: str
+) -> None:
+    may = (await db.execute(_MAY, {"table": table})).one()
+    assert "".join(letter for letter, each in zip("riud", may, strict=True) if each) == allowed
 
 
 async def test_an_audit_row_may_name_no_organization(db: AsyncConnection) -> None:

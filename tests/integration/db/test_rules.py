@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from tests.cases import a_submission, an_item
 from tests.database import MakeCase, MakeOrganization
+from tests.vaults import A_SEALED
 from wiser_fhir.db.engine import transaction
 from wiser_fhir.priorauth.models import CaseStatus, PriorAuthorization
 from wiser_fhir.priorauth.numbers import time_ordered_uuid
@@ -20,9 +21,9 @@ MakeClinician = Callable[..., Awaitable[UUID]]
 
 DETERMINE = """
 insert into determination (organization_id, case_id, sequence, revision, outcome, decided_at,
-    decided_by, clinician_id, rationale, resubmission_steps, input_sha256)
+    decided_by, clinician_id, rationale, resubmission_steps, input_sha256, signed_in_at)
 values (:organization_id, :case_id, :sequence, 1, :outcome, :decided_at, :decided_by, :clinician_id,
-    :rationale, :steps, decode(repeat('00', 32), 'hex'))
+    :rationale, :steps, decode(repeat('00', 32), 'hex'), :decided_at)
 """
 DECIDE_ITEM = "update case_item set status = :outcome where case_id = :case_id and sequence = 1"
 DECIDE_CASE = """
@@ -78,8 +79,8 @@ def facts(case: PriorAuthorization, **changes: Any) -> dict[str, Any]:
         "decided_at": case.received_at,
         "decided_by": "clinician",
         "clinician_id": None,
-        "rationale": "Criterion 2 is not documented.",
-        "steps": "Send the imaging report.",
+        "rationale": A_SEALED,
+        "steps": A_SEALED,
         "valid_from": None,
         "days": 119,
         "revision": 1,
@@ -165,15 +166,22 @@ async def test_an_unknown_clinician_is_nobody(
 
 
 @pytest.mark.parametrize(
-    "missing", [{"rationale": None}, {"rationale": " "}, {"steps": None}, {"steps": ""}]
+    ("missing", "constraint"),
+    [
+        ({"rationale": None}, "ck_determination_reasons"),
+        ({"rationale": b"Not documented."}, "ck_determination_rationale_sealed"),
+        ({"steps": None}, "ck_determination_reasons"),
+        ({"steps": b""}, "ck_determination_resubmission_steps_sealed"),
+    ],
 )
 async def test_a_non_affirmation_says_why_and_what_to_do(
     app_engine: AsyncEngine,
     pended: PriorAuthorization,
     make_clinician: MakeClinician,
     missing: dict[str, Any],
+    constraint: str,
 ) -> None:
-    async with refused("ck_determination_reasons"):
+    async with refused(constraint):
         clinician = await make_clinician()
         await run(app_engine, pended, DETERMINE, clinician_id=clinician, **missing)
 

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from tests.cases import ORDERING_NPI, RENDERING_NPI, a_submission, an_item, following
 from tests.database import MakeCase, MakeOrganization
 from tests.reviewing import MakePerson, insert_person
+from tests.vaults import A_SEALED_SQL
 from wiser_fhir.auth.people import Reviewer
 from wiser_fhir.db.engine import transaction
 from wiser_fhir.priorauth.models import (
@@ -25,13 +26,13 @@ from wiser_fhir.priorauth.models import (
 )
 from wiser_fhir.priorauth.numbers import time_ordered_uuid
 
-DETERMINE = """
+DETERMINE = f"""
 insert into determination (organization_id, case_id, sequence, revision, outcome, decided_at,
-    decided_by, clinician_id, rationale, resubmission_steps, input_sha256)
+    decided_by, clinician_id, rationale, resubmission_steps, input_sha256, signed_in_at)
 values (:organization_id, :case_id, 1, :revision, :outcome, '2026-04-07 20:00+00', :decided_by,
-    :person_id, 'Criterion 2 is not documented.', 'Send the imaging report.',
-    decode(repeat('00', 32), 'hex'))
-"""
+    :person_id, {A_SEALED_SQL}, {A_SEALED_SQL},
+    decode(repeat('00', 32), 'hex'), '2026-04-07 19:50+00')
+"""  # noqa: S608
 DECIDE_ITEM = """
 update case_item set status = :outcome, revision = :revision
 where case_id = :case_id and sequence = 1
@@ -60,16 +61,17 @@ CANCEL = (
     "update case_item set status = 'cancelled', revision = 2 where case_id = :case_id",
     "update prior_auth_case set status = 'cancelled', revision = 2 where id = :case_id",
 )
-ASK = """
+ASK = f"""
 insert into information_request (organization_id, id, case_id, revision, kind, asked_at, due_at,
     wanted)
-values (:organization_id, :id, :case_id, 1, 'documents', now(), now(), '[{"code": "18748-4"}]')
-"""
-TALK = """
+values (:organization_id, :id, :case_id, 1, 'documents', now(), now(), {A_SEALED_SQL})
+"""  # noqa: S608
+TALK = f"""
 insert into peer_to_peer (organization_id, id, case_id, asked_at, slots, contact, specialty)
 values (:organization_id, :id, :case_id, now(), array[timestamptz '2026-04-08 10:00+00',
-    timestamptz '2026-04-08 12:00+00', timestamptz '2026-04-09 12:00+00'], 'Dr. B', '208100000X')
-"""
+    timestamptz '2026-04-08 12:00+00', timestamptz '2026-04-09 12:00+00'], {A_SEALED_SQL},
+    '208100000X')
+"""  # noqa: S608
 SCHEDULE = """
 update peer_to_peer set state = 'scheduled', clinician_id = :person_id,
     scheduled_at = '2026-04-08 12:00+00' where case_id = :case_id
@@ -254,8 +256,8 @@ async def test_a_grant_makes_sense(
     constraint: str,
 ) -> None:
     names, values = columns.split(") values (")
-    step = DETERMINE.replace("input_sha256)", f"input_sha256, {names})").replace(
-        "'hex'))", f"'hex'), {values})"
+    step = DETERMINE.replace("signed_in_at)", f"signed_in_at, {names})").replace(
+        "19:50+00')", f"19:50+00', {values})"
     )
     async with refused(f"ck_determination_{constraint}"):
         await run(app_engine, pended, step, person=clinician)
@@ -387,8 +389,8 @@ async def test_a_case_is_given_to_somebody_on_the_list(
     ("old", "new", "constraint"),
     [
         ("'documents'", "'blood'", "ck_information_request_kind"),
-        ('\'[{"code": "18748-4"}]\'', "'[]'", "ck_information_request_wanted"),
-        ('\'[{"code": "18748-4"}]\'', "'{}'", "ck_information_request_wanted"),
+        (A_SEALED_SQL, "'[]'", "ck_information_request_wanted_sealed"),
+        (A_SEALED_SQL, "'\\x02'", "ck_information_request_wanted_sealed"),
     ],
 )
 async def test_something_is_asked_for(
@@ -449,7 +451,7 @@ async def test_one_conversation_is_open_at_a_time(
 async def test_three_times_are_offered(
     app_engine: AsyncEngine, resubmitted: PriorAuthorization, slots: str
 ) -> None:
-    begin, end = TALK.index("array["), TALK.index("], 'Dr. B'") + 1
+    begin, end = TALK.index("array["), TALK.index(f"], {A_SEALED_SQL}") + 1
     async with refused("ck_peer_to_peer_slots"):
         await run(app_engine, resubmitted, TALK[:begin] + slots + TALK[end:])
 
@@ -482,7 +484,10 @@ async def test_it_is_with_a_licensed_clinician_of_the_specialty(
         ("scheduled_at = null", "ck_peer_to_peer_scheduled"),
         ("clinician_id = null", "ck_peer_to_peer_scheduled"),
         ("state = 'held', closed_at = now()", "ck_peer_to_peer_outcome"),
-        ("state = 'held', closed_at = now(), outcome = ' '", "ck_peer_to_peer_outcome"),
+        (
+            "state = 'held', closed_at = now(), outcome = 'Agreed.'",
+            "ck_peer_to_peer_outcome_sealed",
+        ),
         ("state = 'missed'", "ck_peer_to_peer_closed"),
         ("closed_at = now()", "ck_peer_to_peer_closed"),
         ("state = 'over'", "ck_peer_to_peer_state"),
@@ -506,12 +511,12 @@ async def test_a_conversation_that_is_over_stays_as_it_is(
     app_engine: AsyncEngine, resubmitted: PriorAuthorization, clinician: Reviewer
 ) -> None:
     end = (
-        "update peer_to_peer set state = 'held', closed_at = now(), outcome = 'Agreed.'"
-        " where case_id = :case_id"
+        "update peer_to_peer set state = 'held', closed_at = now(),"  # noqa: S608
+        f" outcome = {A_SEALED_SQL} where case_id = :case_id"
     )
     await run(app_engine, resubmitted, TALK, SCHEDULE, end, person=clinician)
     async with refused("peer_to_peer_closed_once"):
-        await run(app_engine, resubmitted, end.replace("Agreed.", "Not agreed."))
+        await run(app_engine, resubmitted, end.replace("held", "missed"))
 
 
 @pytest.mark.parametrize(

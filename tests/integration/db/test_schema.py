@@ -20,23 +20,32 @@ NOT_BY_ORGANIZATION = {
     "access_token": "looked up by its hash before its organization is known",
     "cds_client": "looked up by its issuer before its organization is known",
     "cds_jwt": "counted before anything of the organization is touched",
+    "client_key": "looked up by the client's name before its organization is known",
+    "client_assertion": "used up before anything of the organization is touched",
+    "external_client": "looked up by issuer and subject before its organization is known",
+    "revoked_certificate": "of a certificate, whoever shows it",
+    "udap_community": "looked up before the organization is known",
+    "udap_registrant": "looked up by its URI before its organization is known",
+    "udap_registration": "looked up by the client's name before its organization is known",
     "person": "reviews for all organizations",
+    "person_session": "looked up by its hash, of somebody who reviews for all organizations",
+    "sign_in_begun": "looked up by its hash, of somebody who is not known yet",
     "person_token": "looked up by its hash, of somebody who reviews for all organizations",
     "audit_event": "one sequence over all organizations; some events have none",
+    "audit_seal": "one chain over all organizations",
     "exemption_assessment": "one row for a quarter, over all organizations",
     "exemption_tally": "of a provider, whoever sends for it",
     "exemption": "of a provider, whoever sends for it",
     "exemption_notice": "of a provider, whoever sends for it",
 }
 # Looked up to learn the organization, so not hidden by it.
-VISIBLE_TO_ALL = set(NOT_BY_ORGANIZATION) - {"audit_event"}
+VISIBLE_TO_ALL = set(NOT_BY_ORGANIZATION) - {"audit_event", "audit_seal"}
 
 GRANTS = {
     "access_token": {"SELECT", "INSERT"},
     "alembic_version": {"SELECT"},
     "attachment": {"SELECT", "INSERT"},
     "attachment_delivery": {"SELECT", "INSERT"},
-    "audit_event": {"INSERT"},
     "case_item": {"SELECT", "INSERT"},
     "card_feedback": {"SELECT", "INSERT"},
     "case_event": {"SELECT", "INSERT"},
@@ -46,7 +55,10 @@ GRANTS = {
     "claim": {"SELECT", "INSERT"},
     "claim_line": {"SELECT", "INSERT"},
     "client": {"SELECT"},
+    "client_assertion": {"SELECT", "INSERT"},
+    "client_key": {"SELECT"},
     "coverage_assertion": {"SELECT", "INSERT"},
+    "data_key": {"SELECT", "INSERT"},
     "deployment": {"SELECT"},
     "determination": {"SELECT", "INSERT"},
     "document": {"SELECT", "INSERT"},
@@ -55,6 +67,7 @@ GRANTS = {
     "exemption_assessment": {"SELECT", "INSERT"},
     "exemption_notice": {"SELECT", "INSERT"},
     "exemption_tally": {"SELECT", "INSERT"},
+    "external_client": {"SELECT"},
     "hook_call": {"SELECT", "INSERT"},
     "hook_card": {"SELECT", "INSERT"},
     "information_request": {"SELECT", "INSERT"},
@@ -63,14 +76,18 @@ GRANTS = {
     "organization": {"SELECT"},
     "peer_to_peer": {"SELECT", "INSERT"},
     "person": {"SELECT"},
+    "person_session": {"SELECT", "INSERT"},
     "person_token": {"SELECT", "INSERT"},
     "prepayment_document": {"SELECT"},
     "prepayment_review": {"SELECT", "INSERT"},
     "prior_auth_case": {"SELECT", "INSERT"},
     "questionnaire_error": {"SELECT", "INSERT"},
+    "revoked_certificate": {"SELECT"},
+    "sign_in_begun": {"SELECT", "INSERT", "DELETE"},
     "submission": {"SELECT", "INSERT"},
     "subscription": {"SELECT", "INSERT"},
     "subscription_event": {"SELECT", "INSERT"},
+    "udap_registration": {"SELECT"},
     "utn": {"SELECT", "INSERT"},
     "utn_use": {"SELECT"},
 }
@@ -89,6 +106,7 @@ UPDATABLE = {
     "information_request": {"state", "answered_at", "due_at"},
     "letter": {"state", "ended_at"},
     "peer_to_peer": {"clinician_id", "scheduled_at", "state", "outcome", "closed_at"},
+    "person_session": {"seen_at", "ended_at"},
     "person_token": {"revoked_at"},
     "prepayment_review": {
         *("state", "due_at", "documents_at", "decide_by", "recommendation", "rationale"),
@@ -99,7 +117,7 @@ UPDATABLE = {
         *("dismissal_reason", "dismissal_detail", "decided_at", "valid_from", "valid_until"),
         *("answer_message_id", "assigned_to", "assigned_at", "escalation", "expedite_confirmed"),
         *("answer", "request_message_id", "trace_system", "trace_value", "service"),
-        *("expedite_requested", "state", "line", "received_at"),
+        *("expedite_requested", "state", "line", "received_at", "with_form"),
     },
     "subscription": {
         *("status", "content", "sealed", "host", "base_url", "heartbeat", "ends_at", "warnings"),
@@ -177,6 +195,21 @@ async def test_the_application_may_do_this_and_no_more(db: AsyncConnection) -> N
     assert columns == UPDATABLE
 
 
+async def test_nobody_says_when_or_where_in_the_trail_a_row_stands(db: AsyncConnection) -> None:
+    written = await rows(
+        db,
+        """
+        select grantee, string_agg(column_name, ' ' order by column_name)
+        from information_schema.column_privileges
+        where table_name = 'audit_event' and privilege_type = 'INSERT'
+            and grantee in ('wiser_app', 'wiser_gate', 'PUBLIC')
+        group by grantee order by grantee
+        """,
+    )
+    columns = set(metadata.tables["audit_event"].columns.keys()) - {"id", "at", "xact_id"}
+    assert written == [(role, " ".join(sorted(columns))) for role in ("wiser_app", "wiser_gate")]
+
+
 async def test_the_application_is_nobody_special(db: AsyncConnection) -> None:
     assert await rows(
         db,
@@ -213,6 +246,10 @@ async def test_what_runs_with_other_rights_is_the_gate_only(db: AsyncConnection)
     )
     path = '{"search_path=pg_catalog, pg_temp"}'
     assert functions == [
+        ("gate.audit_head", "wiser_gate", path, True, False),
+        ("gate.audit_seal", "wiser_gate", path, True, False),
+        ("gate.audit_trail", "wiser_gate", path, True, False),
+        ("gate.audit_unsealed", "wiser_gate", path, True, False),
         ("gate.case_organization", "wiser_gate", path, True, False),
         ("gate.claim_authorizations", "wiser_gate", path, True, False),
         ("gate.claim_subscriptions", "wiser_gate", path, True, False),
@@ -227,6 +264,8 @@ async def test_what_runs_with_other_rights_is_the_gate_only(db: AsyncConnection)
         ("gate.prepayment_queue", "wiser_gate", path, True, False),
         ("gate.review_queue", "wiser_gate", path, True, False),
         ("gate.standing_by_others", "wiser_gate", path, True, False),
+        ("gate.udap_cancel", "wiser_gate", path, True, False),
+        ("gate.udap_register", "wiser_gate", path, True, False),
         ("gate.use_units", "wiser_gate", path, True, False),
     ]
 

@@ -11,7 +11,6 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from tests.database import MakeCase, MakeOrganization
 from tests.integration.notify.listening import TAKEN, Listener, listening
 from tests.integration.notify.subscribers import (
-    SEALER,
     MakeSender,
     MakeSubscriber,
     SetClock,
@@ -88,7 +87,7 @@ async def make_sender(
         egress = Egress([listener.origin, *origins])
         made.append(egress)
         trail = Trail(Recorder(app_engine, b"k" * 32))
-        return Sender(app_engine, egress, SEALER, Notices(), trail, clock, **changes)
+        return Sender(app_engine, egress, Notices(), trail, clock, **changes)
 
     yield make
     for egress in made:

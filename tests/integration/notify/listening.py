@@ -1,6 +1,7 @@
 """A subscriber on this machine: takes notifications, and answers each as a test tells it to."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -35,12 +36,13 @@ class Listener:
     """What was heard, taken or not, in its order. `answer` is asked for every request."""
 
     answer: Answer
+    scheme: str = "http"
     port: int = 0
     heard: list[Heard] = field(default_factory=list)
 
     @property
     def origin(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{self.scheme}://127.0.0.1:{self.port}"
 
     @property
     def kinds(self) -> list[str]:
@@ -52,9 +54,9 @@ class Listener:
 
 
 @asynccontextmanager
-async def listening(answer: Answer) -> AsyncIterator[Listener]:
+async def listening(answer: Answer, tls: ssl.SSLContext | None = None) -> AsyncIterator[Listener]:
     """A listener on a free port."""
-    listener = Listener(answer)
+    listener = Listener(answer, "https" if tls else "http")
     under_way: set[asyncio.Task[None]] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -74,7 +76,7 @@ async def listening(answer: Answer) -> AsyncIterator[Listener]:
             under_way.discard(task)
             writer.transport.abort()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
     listener.port = server.sockets[0].getsockname()[1]
     try:
         yield listener

@@ -13,13 +13,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from tests.subscriptions import a_subscription
 from wiser_fhir.db.engine import transaction
 from wiser_fhir.notify import outbox
-from wiser_fhir.notify.sealing import Sealer
 from wiser_fhir.notify.sender import Sender
 from wiser_fhir.notify.subscriptions import Content, OwnSubscriptions, Status, Wanted
 from wiser_fhir.priorauth.numbers import time_ordered_uuid
 
 START = datetime(2026, 11, 20, 16, 0, tzinfo=UTC)
-SEALER = Sealer(bytes(32))
 BASE = "https://payer.example/fhir"
 
 
@@ -70,7 +68,7 @@ class Subscriber:
         return own_id
 
     def own(self, db: Any, line: str = "2.2") -> OwnSubscriptions:
-        return OwnSubscriptions(db, self.organization_id, self.client_id, line, SEALER)
+        return OwnSubscriptions(db, self.organization_id, self.client_id, line)
 
     async def tell(self, only: UUID | None = None) -> None:
         """Queue the case's answer once more."""

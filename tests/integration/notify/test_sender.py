@@ -27,9 +27,10 @@ from tests.integration.notify.subscribers import (
     deliver,
 )
 from tests.subscriptions import SECRET, parameters
+from wiser_fhir.db.bodies import seal_body
 from wiser_fhir.db.engine import transaction
-from wiser_fhir.notify.sealing import Sealer
 from wiser_fhir.notify.sender import Sender
+from wiser_fhir.priorauth.numbers import time_ordered_uuid
 
 
 async def test_a_handshake_waits_two_seconds_and_makes_active(
@@ -414,23 +415,18 @@ async def test_the_sandbox_s_own_origins_are_for_every_client(
     await activated(subscriber, sender, listener.origin)
 
 
-async def test_what_another_key_sealed_is_in_error_and_said_to_be(
-    subscriber: Subscriber, make_sender: MakeSender, listener: Listener, clock: SetClock
+async def test_what_does_not_open_is_in_error_and_said_to_be(
+    subscriber: Subscriber, sender: Sender, listener: Listener, clock: SetClock
 ) -> None:
     await subscriber.subscribe(listener.origin)
     clock.wait(seconds=2)
-    sender = make_sender()
-    other = Sender(
-        sender.engine,
-        sender.egress,
-        Sealer(b"another key" * 3),
-        sender.wording,
-        sender.record,
-        clock,
-    )
-    assert await deliver(other) == 0
+    async with subscriber.superuser.begin() as db:
+        place = ("subscription", "sealed", time_ordered_uuid())
+        sealed = await seal_body(db, subscriber.organization_id, b"{}", *place)
+        await db.execute(text("update subscription set sealed = :sealed"), {"sealed": sealed})
+    assert await deliver(sender) == 0
     state = await subscriber.state()
-    assert (state["status"], state["last_error"]) == ("error", "sealed by another key")
+    assert (state["status"], state["last_error"]) == ("error", "cannot be opened")
     assert listener.heard == []
 
 

@@ -20,6 +20,7 @@ from tests.integration.pas.door import (
     register,
 )
 from tests.integration.pas.door import ORIGIN as OUR_ORIGIN
+from tests.vaults import ENVIRONMENT
 from wiser_fhir.app import create_app
 from wiser_fhir.db.embedded import Urls
 from wiser_fhir.settings import Settings
@@ -49,6 +50,7 @@ async def app(
             "WISER_MODE": "sandbox",
             "WISER_DATABASE_URL": database.app,
             "WISER_DATA_DIR": str(data),
+            **ENVIRONMENT,
             "WISER_PUBLIC_URL": OUR_ORIGIN,
         }
     )

@@ -13,9 +13,11 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.bundles import Json, Line
+from tests.vaults import VAULT
 from wiser_fhir.auth import tokens
 from wiser_fhir.auth.scopes import ALL_SCOPES
-from wiser_fhir.db.bodies import restored
+from wiser_fhir.db.bodies import open_body
+from wiser_fhir.db.sealed import CASE
 from wiser_fhir.fhir import codes
 from wiser_fhir.priorauth.numbers import time_ordered_uuid
 
@@ -24,6 +26,7 @@ ORIGIN = "http://payer.test"
 PATHS: Mapping[Line, str] = {"2.2": "/fhir", "2.0": "/v2.0/fhir"}
 LINES: tuple[Line, ...] = ("2.2", "2.0")
 FHIR_JSON = "application/fhir+json"
+TIN = "000000001"  # under which the bundles of tests name who sends them
 
 # Criteria of an epidural injection, all met; CARE_UNMET leaves one for a clinician.
 MET: Mapping[str, Any] = {
@@ -115,6 +118,8 @@ async def register(
     http: AsyncClient,
     *,
     npis: tuple[str, ...] | None = None,
+    tins: tuple[str, ...] = (TIN,),
+    clearinghouse: bool = False,
     scopes: tuple[str, ...] = ALL_SCOPES,
     organization_id: UUID | None = None,
     ttl: timedelta = timedelta(hours=1),
@@ -122,22 +127,26 @@ async def register(
 ) -> Client:
     """A client with a token; of a new organization unless one is named.
 
-    Without `npis` the organization is a clearinghouse that may send for everybody.
+    Without `npis` the organization is a clearinghouse that may send for everybody; with them it is
+    the provider itself, or a `clearinghouse` registered for it by name.
     """
+    named = ("clearinghouse", "named") if clearinghouse else ("provider", "own")
+    kind, acts_for = ("clearinghouse", "all") if npis is None else named
     client_id, name = time_ordered_uuid(), f"client-{uuid4()}"
     async with superuser.begin() as connection:
         if organization_id is None:
             organization_id = time_ordered_uuid()
             values = {
                 "id": organization_id,
-                "kind": "clearinghouse" if npis is None else "provider",
-                "acts_for": "all" if npis is None else "own",
+                "kind": kind,
+                "acts_for": acts_for,
                 "npis": list(npis or ()),
+                "tins": list(tins),
             }
             await connection.execute(
                 text(
-                    "insert into organization (id, name, kind, acts_for, npis)"
-                    " values (:id, 'Made-up sender', :kind, :acts_for, :npis)"
+                    "insert into organization (id, name, kind, acts_for, npis, tins)"
+                    " values (:id, 'Made-up sender', :kind, :acts_for, :npis, :tins)"
                 ),
                 values,
             )
@@ -180,13 +189,28 @@ class Rows:
         return [(row["action"], row["outcome"]) for row in rows]
 
     async def cases(self) -> list[dict[str, Any]]:
-        """Every case, the first received first."""
-        return await self.all("select * from prior_auth_case order by received_at, id")
+        """Every case, opened, the first received first; with whom it is about in the place of the
+        index."""
+        found = await self.all("select * from prior_auth_case order by received_at, id")
+        return [await self._opened(row) for row in found]
+
+    async def _opened(self, case: dict[str, Any]) -> dict[str, Any]:
+        opened = CASE.open(await VAULT.key(self.engine, case["organization_id"]), case)
+        member: dict[str, Any] = opened["sealed_member"]
+        return opened | member
 
     async def received(self) -> list[bytes]:
         """What came in, as kept."""
-        rows = await self.all("select body from message where direction = 'in' order by at, id")
-        return [restored(row["body"]) for row in rows]
+        return await self.messages("select * from message where direction = 'in' order by at, id")
+
+    async def messages(self, query: str) -> list[bytes]:
+        """The bodies of messages that a query finds with all their columns."""
+        return [
+            await open_body(
+                self.engine, row["organization_id"], row["body"], "message", "body", row["id"]
+            )
+            for row in await self.all(query)
+        ]
 
 
 def claim_response(answer: Response | Json) -> Json:

@@ -1,6 +1,7 @@
 """A clinician who decides what a request asked for, through the service that reviewers use."""
 
 from collections.abc import Collection
+from dataclasses import replace
 from datetime import date
 from uuid import UUID, uuid4
 
@@ -58,6 +59,12 @@ def review_of(app: FastAPI) -> ReviewService:
     return ReviewService(desk)
 
 
+def just_signed_in(app: FastAPI, reviewer: Reviewer) -> Reviewing:
+    """The person at a request of their own, who signed in a moment ago."""
+    now = review_of(app).desk.clock()
+    return Reviewing(replace(reviewer, signed_in_at=now), time_ordered_uuid())
+
+
 async def determine(
     app: FastAPI,
     reviewer: Reviewer,
@@ -66,8 +73,8 @@ async def determine(
     not_affirmed: Collection[int] = (),
 ) -> PriorAuthorization:
     """Decide the undecided lines of a case: all are affirmed but those named."""
-    by = Reviewing(reviewer, time_ordered_uuid())
     review = review_of(app)
+    by = just_signed_in(app, reviewer)
     file = await review.case_file(by, UUID(case_id))
     lines = [i.sequence for i in file.case.items if i.status == "pended"]
     decided = tuple(_decision(line, line not in not_affirmed) for line in lines)

@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 from httpx import AsyncClient
 
-from tests.bundles import Line, inquiry_bundle, request_bundle, valid_npi
+from tests.bundles import Json, Line, inquiry_bundle, request_bundle, valid_npi
 from tests.integration.pas.door import (
     CARE_UNMET,
     FHIR_JSON,
@@ -23,8 +23,13 @@ from tests.integration.pas.door import (
     outcome_of,
     reference_number,
 )
+from tests.update_bundles import update_of
 
 REQUESTER = valid_npi("199999010")
+TIN_SYSTEMS = (
+    "http://terminology.hl7.org/NamingSystem/USEIN",
+    "urn:oid:2.16.840.1.113883.4.4",
+)
 
 
 @pytest.mark.parametrize("path", ["Claim/$submit", "Claim/$inquire"])
@@ -122,6 +127,83 @@ async def test_however_the_provider_is_named(how: str, make_client: MakeClient, 
     assert set((await rows.counts()).values()) == {0}
 
 
+def named_by(bundle: Json, *tins: str, first: int = 0) -> Json:
+    """The bundle with these taxpayers' numbers in what Claim.provider leads to, and no others.
+
+    They are under either name of the system in turn, from the `first` one on: the profile allows
+    one of each.
+    """
+    claim = bundle["entry"][0]["resource"]
+    requestor = next(
+        e["resource"] for e in bundle["entry"] if e["fullUrl"] == claim["provider"]["reference"]
+    )
+    kept = [each for each in requestor["identifier"] if each["system"] not in TIN_SYSTEMS]
+    systems = (TIN_SYSTEMS[first], TIN_SYSTEMS[1 - first])
+    named = zip(systems, tins, strict=False)
+    requestor["identifier"] = [*kept, *({"system": a, "value": tin} for a, tin in named)]
+    return bundle
+
+
+@pytest.mark.parametrize("tins", [(), ("000000001",), ("00-0000001",), ("000000001", "000000002")])
+async def test_a_provider_names_its_own_tins_or_none(
+    make_client: MakeClient, line: Line, tins: tuple[str, ...]
+) -> None:
+    clinic = await make_client(line, npis=(REQUESTER,), tins=("000000001", "000000002"))
+    bundle = named_by(request_bundle(line, answers=MET), *tins)
+    claim_response(await clinic.submit(bundle))
+
+
+@pytest.mark.parametrize("clearinghouse", [False, True])
+@pytest.mark.parametrize(
+    ("registered", "named"),
+    [
+        (("000000001",), ("000000009",)),
+        (("000000001",), ("000000001", "000000009")),
+        ((), ("000000001",)),
+        (("000000001",), ("000000001x",)),
+    ],
+)
+async def test_a_foreign_tin_is_refused_and_audited(
+    make_client: MakeClient,
+    rows: Rows,
+    clearinghouse: bool,
+    registered: tuple[str, ...],
+    named: tuple[str, ...],
+) -> None:
+    sender = await make_client(npis=(REQUESTER,), tins=registered, clearinghouse=clearinghouse)
+    for first in range(len(TIN_SYSTEMS)):
+        bundle = named_by(request_bundle(answers=MET), *named, first=first)
+        (issue,) = outcome_of(await sender.submit(bundle), 403)
+        assert issue["code"] == "forbidden"
+        assert named[-1] not in str(issue)
+    assert set((await rows.counts()).values()) == {0}
+    assert await rows.audit() == [("request.refused", "forbidden")] * 2
+
+
+async def test_a_foreign_tin_beside_the_reference_counts_too(make_client: MakeClient) -> None:
+    clinic = await make_client(npis=(REQUESTER,))
+    bundle = named_by(request_bundle(answers=MET))
+    number = {"system": TIN_SYSTEMS[1], "value": "000000009"}
+    bundle["entry"][0]["resource"]["provider"]["identifier"] = number
+    outcome_of(await clinic.submit(bundle), 403)
+
+
+async def test_who_may_send_for_everybody_names_any_tin(make_client: MakeClient) -> None:
+    sender = await make_client(tins=())
+    claim_response(await sender.submit(named_by(request_bundle(answers=MET), "000000009")))
+
+
+async def test_a_clearinghouse_for_named_providers_sends_for_them_alone(
+    make_client: MakeClient, line: Line, rows: Rows
+) -> None:
+    named = await make_client(line, npis=(REQUESTER,), clearinghouse=True)
+    claim_response(await named.submit(request_bundle(line, answers=MET)))
+    before = await rows.counts()
+    other = request_bundle(line, requestor_npi=valid_npi("199999088"), seed="other")
+    outcome_of(await named.submit(other), 403)
+    assert await rows.counts() == before
+
+
 async def test_a_refused_sender_gets_no_stored_answer(make_client: MakeClient) -> None:
     """Even where the identifier is known: who may not send may not hear."""
     clinic = await make_client(npis=(REQUESTER,))
@@ -188,3 +270,18 @@ async def test_each_line_has_its_own_address_and_guide(stranger: AsyncClient) ->
         assert body["implementation"]["url"].endswith(path)
     assert any(guide.endswith("|2.2.1") for guide in guides["2.2"])
     assert any(guide.endswith("|2.0.1") for guide in guides["2.0"])
+
+
+async def test_to_change_a_request_takes_more_than_to_send_one(
+    make_client: MakeClient, line: Line, rows: Rows
+) -> None:
+    first = request_bundle(line, answers=CARE_UNMET)
+    for scope, status in (("system/Claim.c", 403), ("system/Claim.cu", 200)):
+        sender = (await make_client(line, scopes=(scope,))).at(line)
+        assert (await sender.submit(first)).status_code == 200
+        answer = await sender.submit(update_of(first, line, seed="add", add=("64484",)))
+        assert answer.status_code == status
+        if status == 403:
+            assert 'scope="system/Claim.cu"' in answer.headers["www-authenticate"]
+            (case,) = await rows.cases()
+            assert case["revision"] == 1

@@ -28,6 +28,7 @@ from tests.integration.pas.door import (
     claim_response,
     register,
 )
+from tests.vaults import ENVIRONMENT
 from wiser_fhir.app import create_app
 from wiser_fhir.db.embedded import Urls
 from wiser_fhir.priorauth.models import Site
@@ -183,6 +184,7 @@ async def cabled(
                 "WISER_MODE": "sandbox",
                 "WISER_DATABASE_URL": url,
                 "WISER_DATA_DIR": str(tmp_path),
+                **ENVIRONMENT,
                 "WISER_PUBLIC_URL": ORIGIN,
             }
         )

@@ -523,3 +523,11 @@ async def test_a_pended_case_is_read_as_it_was_answered(client: Client, line: Li
     pended = await _pended(client, line)
     read = await client.at(line).get(f"ClaimResponse/{pended['id']}")
     assert read.json() == pended
+
+
+async def test_nor_does_one_that_acts_for_the_provider_by_name(make_client: MakeClient) -> None:
+    await _affirmed(await make_client())
+    named = await make_client(npis=(RENDERING, REQUESTER), clearinghouse=True)
+    assert await _found(named, requestor_npi=RENDERING) == []
+    own = await _affirmed(named, seed="its own")
+    assert await _found(named, requestor_npi=REQUESTER) == [own["id"]]

@@ -1,12 +1,11 @@
 """A new request that follows one which was not affirmed, and names its tracking number."""
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
 from fastapi import FastAPI
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.bundle_values import MEMBERS, Item
@@ -23,14 +22,18 @@ from tests.integration.pas.door import (
 )
 from tests.integration.pas.reviewing import a_clinician, determine, review_of
 from tests.update_bundles import cancel_of, claim_of, on, update_of
+from tests.vaults import VAULT
 from wiser_fhir.db.engine import transaction
+from wiser_fhir.db.sealed import CONVERSATION
 from wiser_fhir.fhir import codes
 from wiser_fhir.priorauth.asked import Asked
 from wiser_fhir.priorauth.case_file import CaseFile
 from wiser_fhir.priorauth.chain import Link, chain_of
+from wiser_fhir.priorauth.conversations import Conversations
 from wiser_fhir.priorauth.desk import Reviewing
 from wiser_fhir.priorauth.information import Material, Wanted
 from wiser_fhir.priorauth.numbers import time_ordered_uuid
+from wiser_fhir.priorauth.peer_to_peer import PeerRequest
 
 TWO = ("64483", "64484")
 RENDERING = valid_npi("199999020")
@@ -283,16 +286,11 @@ async def test_what_came_before_is_shown_with_the_new_case(world: World, clock: 
 
 
 async def _asks_for_a_conversation(world: World, case_id: str) -> None:
-    async with world.superuser.begin() as db:
-        await db.execute(
-            text(
-                "insert into peer_to_peer (organization_id, id, case_id, asked_at, slots, contact,"
-                " specialty) values (:organization, gen_random_uuid(), :case, now(),"
-                " array[now(), now() + interval '1 hour', now() + interval '2 hours'],"
-                " '555-0100', '207X00000X')"
-            ),
-            {"organization": world.sender.organization_id, "case": case_id},
-        )
+    sender, noon = world.sender.organization_id, datetime(2026, 4, 8, 12, tzinfo=UTC)
+    slots = tuple(noon + timedelta(hours=hours) for hours in range(3))
+    asked = PeerRequest(slots, contact="555-0100", specialty="207X00000X")
+    async with transaction(world.superuser, sender) as db:
+        await Conversations(db, sender, UUID(case_id)).ask(asked, noon)
 
 
 async def test_a_conversation_goes_on_while_the_review_does(world: World, rows: Rows) -> None:
@@ -308,11 +306,10 @@ async def test_it_ends_with_the_review(world: World, rows: Rows) -> None:
     again = request_bundle(world.line, seed="again", answers=CARE_UNMET, previous_utn=number)
     await _asks_for_a_conversation(world, (await world.sent(again))["id"])
     await world.sent(cancel_of(again, world.line))
-    (talk,) = await rows.all(
-        "select state, outcome, closed_at is not null as closed from peer_to_peer"
-    )
-    assert (talk["state"], talk["closed"]) == ("declined", True)
-    assert talk["outcome"] == "The provider changed the request, which ended its review."
+    (talk,) = await rows.all("select * from peer_to_peer")
+    assert (talk["state"], talk["closed_at"] is not None) == ("declined", True)
+    told = CONVERSATION.open(await VAULT.key(world.superuser, talk["organization_id"]), talk)
+    assert told["outcome"] == "The provider changed the request, which ended its review."
 
 
 async def test_what_was_asked_for_is_answered_by_an_update_and_lapses_with_a_cancel(

@@ -2,7 +2,7 @@
 
 import asyncio
 from datetime import timedelta
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import text
@@ -31,7 +31,7 @@ from tests.subscriptions import (
     parameters_of,
 )
 from wiser_fhir.auth.scopes import ALL_SCOPES
-from wiser_fhir.notify.sealing import Sealer
+from wiser_fhir.db.bodies import seal_body
 from wiser_fhir.pas.subscription_service import MOST_EVENTS, MOST_OF_A_CLIENT
 
 
@@ -232,22 +232,17 @@ async def test_a_client_that_asks_all_at_once_has_fifty_and_no_more(
 
 
 @pytest.fixture
-async def unreadable(
-    subscriber: Client, line: Line, superuser_engine: AsyncEngine, rows: Rows
-) -> Json:
-    """A Subscription that another key has sealed."""
+async def unreadable(subscriber: Client, line: Line, superuser_engine: AsyncEngine) -> Json:
+    """A Subscription whose secrets were sealed for another."""
     kept = await subscribed(subscriber, a_subscription(line))
-    [row] = await rows.all("select organization_id, id from subscription")
-    about = row["organization_id"].bytes + row["id"].bytes
     async with superuser_engine.begin() as db:
-        await db.execute(
-            text("update subscription set sealed = :sealed"),
-            {"sealed": Sealer(b"another key" * 3).seal(b"{}", about)},
-        )
+        place = ("subscription", "sealed", UUID(int=0))
+        sealed = await seal_body(db, subscriber.organization_id, b"{}", *place)
+        await db.execute(text("update subscription set sealed = :sealed"), {"sealed": sealed})
     return kept
 
 
-async def test_one_that_another_key_sealed_says_so_and_tells_how_it_stands(
+async def test_one_that_does_not_open_says_so_and_tells_how_it_stands(
     subscriber: Client, unreadable: Json
 ) -> None:
     path = f"Subscription/{unreadable['id']}"
@@ -259,7 +254,7 @@ async def test_one_that_another_key_sealed_says_so_and_tells_how_it_stands(
     assert (await subscriber.get(f"{path}/$events")).status_code == 200
 
 
-async def test_one_that_another_key_sealed_hides_no_other(
+async def test_one_that_does_not_open_hides_no_other(
     subscriber: Client, unreadable: Json, line: Line
 ) -> None:
     sound = await subscribed(subscriber, a_subscription(line))

@@ -9,7 +9,6 @@ from tests.integration.pas.door import CARE_UNMET, Client, MakeClient, Rows, act
 from tests.integration.pas.reviewing import a_clinician, determine
 from tests.integration.pas.subscribing import HOST, may_be_told, subscribed
 from tests.subscriptions import a_subscription, parameters
-from wiser_fhir.db.bodies import restored
 
 
 async def test_a_determination_is_an_event_and_the_first_answer_is_none(
@@ -32,10 +31,10 @@ async def test_a_determination_is_an_event_and_the_first_answer_is_none(
         assert "A1" in actions(read.json()).values()
         return
     [entry] = told["entry"][1:]
-    [message] = await rows.all(
-        "select m.body from message m join prior_auth_case c on c.answer_message_id = m.id"
+    [message] = await rows.messages(
+        "select m.* from message m join prior_auth_case c on c.answer_message_id = m.id"
     )
-    assert entry["resource"] == orjson.loads(restored(message["body"]))
+    assert entry["resource"] == orjson.loads(message)
     assert "A1" in actions(claim_response(entry["resource"])).values()
 
 

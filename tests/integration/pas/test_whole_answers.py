@@ -18,14 +18,11 @@ from tests.integration.pas.door import (
     claim_response,
     found_by,
 )
-from tests.integration.pas.reviewing import NPI, SPECIALTY, a_clinician, review_of
+from tests.integration.pas.reviewing import NPI, SPECIALTY, a_clinician, just_signed_in, review_of
 from tests.unit.pas.maximal import ADDED, ANSWER, DETAIL, SAID
 from wiser_fhir.coverage.requested import CPT, Code
-from wiser_fhir.db.bodies import restored
 from wiser_fhir.fhir import codes
-from wiser_fhir.priorauth.desk import Reviewing
 from wiser_fhir.priorauth.determination import Determination, Grant, ItemDetermination, Outcome
-from wiser_fhir.priorauth.numbers import time_ordered_uuid
 
 TWO = ("64483", "64484")
 SAYS_ALL = Determination(
@@ -57,7 +54,7 @@ async def _determined(app: FastAPI, superuser: AsyncEngine, client: Client) -> J
     """The first answer of a case that is then decided so."""
     sent = request_bundle(client.line, answers=CARE_UNMET, codes=TWO)
     pended = claim_response(await client.submit(sent))
-    by = Reviewing(await a_clinician(superuser), time_ordered_uuid())
+    by = just_signed_in(app, await a_clinician(superuser))
     await review_of(app).determine(by, UUID(pended["id"]), 1, SAYS_ALL)
     return pended
 
@@ -69,8 +66,8 @@ async def pended(app: FastAPI, superuser_engine: AsyncEngine, client: Client, li
 
 async def _kept(rows: Rows) -> Json:
     """The latest answer that was kept."""
-    *_, last = await rows.all("select body from message where direction = 'out' order by at, id")
-    return claim_response(orjson.loads(restored(last["body"])))
+    *_, last = await rows.messages("select * from message where direction = 'out' order by at, id")
+    return claim_response(orjson.loads(last))
 
 
 async def test_the_answer_that_is_kept_says_it_all(pended: Json, line: Line, rows: Rows) -> None:

@@ -21,7 +21,9 @@ from tests.reviewing import (
     determination,
     non_affirm,
     sent_again,
+    signed_in,
 )
+from tests.vaults import A_SEALED, INDEX
 from wiser_fhir.auth.people import Reviewer
 from wiser_fhir.db.engine import transaction
 from wiser_fhir.errors import Conflict, NotFound
@@ -126,7 +128,8 @@ async def test_a_case_counts_once_by_its_first_determination(
     (case,) = await requested(1)
     await sent_again(app_engine, case)
     now.now += timedelta(days=1)
-    await review.determine(by(clinician), case.id, 2, determination(non_affirm(1), non_affirm(2)))
+    again = by(signed_in(clinician, now.now))
+    await review.determine(again, case.id, 2, determination(non_affirm(1), non_affirm(2)))
     await job(app_engine)()
     assert await tallies(app_engine) == [(NPI, 1, 1)]
 
@@ -241,17 +244,18 @@ async def test_reviewed_claims_count_in_the_yearly_check(
         await db.execute(text("set local session_replication_role = replica"))
         for number in range(10):
             values = {"organization_id": mac, "number": f"claim-{number}", "npi": NPI}
-            await db.execute(text(_CLAIM), values)
+            member = {"member": INDEX.of("1EG4TE5MK73").value, "sealed": A_SEALED}
+            await db.execute(text(_CLAIM), {**values, **member})
             await db.execute(text(_NO_ANSWER), {**values, "adr": f"ADR{number:014d}"})
     assert await job(app_engine)() == 1
     assert await exempt_on(app_engine, date(2026, 10, 1)) == []
 
 
 _CLAIM = """
-insert into claim (organization_id, id, claim_number, client_id, mbi, provider_npi, received_at,
-    request, request_sha256, answer)
-values (:organization_id, gen_random_uuid(), :number, gen_random_uuid(), '1EG4TE5MK73', :npi,
-    '2026-03-01', '', decode(repeat('00', 32), 'hex'), '')
+insert into claim (organization_id, id, claim_number, client_id, mbi, sealed_member, provider_npi,
+    received_at, request, request_sha256, answer)
+values (:organization_id, gen_random_uuid(), :number, gen_random_uuid(), :member, :sealed, :npi,
+    '2026-03-01', :sealed, decode(repeat('00', 32), 'hex'), :sealed)
 """
 _NO_ANSWER = """
 insert into prepayment_review (organization_id, id, claim_id, service, adr_number, state, asked_at,

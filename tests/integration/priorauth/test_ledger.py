@@ -28,7 +28,8 @@ from tests.ledger_values import (
     an_audit,
     insert_client,
 )
-from wiser_fhir.db.bodies import restored
+from tests.vaults import VAULT, opened_call
+from wiser_fhir.db.bodies import open_body
 from wiser_fhir.db.embedded import Urls
 from wiser_fhir.db.engine import create_engine, transaction
 from wiser_fhir.errors import NotFound, Unavailable
@@ -91,8 +92,9 @@ async def test_a_call_is_kept_whole(
     assertions, cards = [an_assertion(), an_assertion()], [a_card(), a_card(suggestions=())]
     await ledger.record(organization_id, call, assertions, cards, audit)
     [kept] = await rows(superuser_engine, "select * from hook_call")
-    assert restored(kept.pop("request")) == REQUEST
-    assert restored(kept.pop("response")) == RESPONSE
+    kept = await opened_call(superuser_engine, kept)
+    assert kept.pop("request") == REQUEST
+    assert kept.pop("response") == RESPONSE
     assert kept.pop("organization_id") == organization_id
     assert kept.pop("response_sha256") == sha256(RESPONSE).digest()
     assert kept == {name: getattr(call, name) for name in kept}
@@ -104,7 +106,14 @@ async def test_a_call_is_kept_whole(
     }
     assert {row["hook_call_id"] for row in stored} == {call.id}
     [trail] = await rows(superuser_engine, "select * from audit_event")
-    expected = audit.values() | {"detail": {"orders": 1}}
+    detail = {
+        "orders": 1,
+        "call": str(call.id),
+        "fetched": call.fetched,
+        "request-sha256": call.request_sha256.hex(),
+        "response-sha256": sha256(RESPONSE).hexdigest(),
+    }
+    expected = audit.values() | {"detail": detail}
     assert {name: trail[name] for name in expected} == expected
 
 
@@ -183,8 +192,8 @@ async def test_killed_in_the_middle_nothing_half_is_kept(
     """The call and its assertions are written when the card waits for another's; then all end."""
     organization_id, client_id = client
     card = a_card()
-    engine = create_engine(database.app, pool_size=1)
-    other = create_engine(database.app, pool_size=1)
+    engine = create_engine(database.app, pool_size=1, vault=VAULT)
+    other = create_engine(database.app, pool_size=1, vault=VAULT)
     async with superuser_engine.connect() as holder:
         call = a_call(client_id)
         await holder.execute(text("set local session_replication_role = replica"))
@@ -222,7 +231,7 @@ async def test_killed_in_the_middle_nothing_half_is_kept(
 
 
 async def test_a_database_away_is_unavailable(tmp_path: Any) -> None:
-    engine = create_engine(f"postgresql://wiser_app@/wiser?host={tmp_path}")
+    engine = create_engine(f"postgresql://wiser_app@/wiser?host={tmp_path}", vault=VAULT)
     with pytest.raises(Unavailable):
         await Ledger(engine).record(uuid4(), a_call(uuid4()), (), (), an_audit(uuid4()))
     await engine.dispose()
@@ -380,7 +389,8 @@ async def test_feedback_is_kept_with_its_card_and_the_body_beside_it(
     )
     assert (second["outcome"], second["override_code"]) == ("overridden", "patient-refused")
     [message] = await rows(superuser_engine, "select * from message")
-    assert restored(message["body"]) == BODY
+    place = ("message", "body", message["id"])
+    assert await open_body(superuser_engine, client[0], message["body"], *place) == BODY
     assert (message["kind"], message["sha256"]) == ("cds-feedback", sha256(BODY).digest())
     assert {first["message_id"], second["message_id"]} == {message["id"]}
     assert "Not for this patient" not in str([first, second])

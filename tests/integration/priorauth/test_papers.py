@@ -10,10 +10,11 @@ from sqlalchemy import insert, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.reviewing import NOW, MakePerson, by
+from tests.vaults import A_SEALED, INDEX
 from wiser_fhir.auth.people import Reviewer
 from wiser_fhir.db.attachments import attachment, attachment_delivery
 from wiser_fhir.db.base import client
-from wiser_fhir.db.bodies import compressed
+from wiser_fhir.db.bodies import seal_body
 from wiser_fhir.errors import Conflict, NotFound
 from wiser_fhir.priorauth.desk import Desk
 from wiser_fhir.priorauth.models import PriorAuthorization
@@ -54,13 +55,16 @@ def attach(superuser_engine: AsyncEngine, pended: PriorAuthorization) -> Attach:
                     received_at=NOW,
                     attach_to="preauthorization",
                     tracking_value="trace-1",
-                    member="1EG4TE5MK73",
+                    member=INDEX.of("1EG4TE5MK73"),
+                    sealed_member=A_SEALED,
                     named={},
                     final=False,
                     case_id=pended.id,
                     matched_at=NOW,
                 )
             )
+            place = ("attachment", "content", attached)
+            content = await seal_body(db, pended.organization_id, PDF, *place)
             await db.execute(
                 insert(attachment).values(
                     **organization,
@@ -73,7 +77,7 @@ def attach(superuser_engine: AsyncEngine, pended: PriorAuthorization) -> Attach:
                     media_type="application/pdf",
                     size=len(PDF),
                     sha256=sha256(PDF).digest(),
-                    content=compressed(PDF),
+                    content=content,
                     state=state,
                     **cleared,
                 )

@@ -18,6 +18,7 @@ from tests.reviewing import (
     non_affirm,
     rows,
     sent_again,
+    signed_in,
 )
 from wiser_fhir.auth.people import Reviewer
 from wiser_fhir.errors import Forbidden, NotFound
@@ -112,7 +113,7 @@ async def test_it_shows_what_happened_in_order(
     await sent_again(app_engine, pended)
     now.now = NOW + timedelta(hours=1)
     said = determination(affirm(1), non_affirm(2))
-    await review.determine(by(clinician), pended.id, 2, said)
+    await review.determine(by(signed_in(clinician, now.now)), pended.id, 2, said)
     file = await review.case_file(by(clinician), pended.id)
     happened = [(event.kind, event.revision, event.person) for event in file.events]
     assert happened == [

@@ -21,6 +21,7 @@ from tests.reviewing import (
     affirm,
     by,
     determination,
+    history,
     non_affirm,
     raced,
     rows,
@@ -141,8 +142,7 @@ async def test_it_leaves_answer_letter_history_and_trail(
     assert await rows(superuser_engine, letters, pended.id) == [
         ("determination-copy", "beneficiary", 1, "queued")
     ]
-    events = "select kind, person_id, text from case_event where case_id = :case"
-    assert await rows(superuser_engine, events, pended.id) == [
+    assert await history(superuser_engine, pended.id) == [
         ("determined", clinician.person_id, "Call us with questions.")
     ]
     trail = (

@@ -138,9 +138,9 @@ async def test_an_auditor_arranges_nothing(
 ) -> None:
     auditor = by(await make_person(roles=("auditor",)))
     person_id = auditor.reviewer.person_id
-    with pytest.raises(Forbidden, match="An auditor looks"):
+    with pytest.raises(Forbidden, match="Only clinicians and coordinators"):
         await talks.ask(auditor, resubmitted.id, 1, ASKED)
-    with pytest.raises(Forbidden, match="An auditor looks"):
+    with pytest.raises(Forbidden, match="Only clinicians and coordinators"):
         await talks.schedule(auditor, resubmitted.id, resubmitted.id, person_id, SLOTS[0])
-    with pytest.raises(Forbidden, match="An auditor looks"):
+    with pytest.raises(Forbidden, match="Only clinicians and coordinators"):
         await talks.end(auditor, resubmitted.id, resubmitted.id, PeerState.MISSED)

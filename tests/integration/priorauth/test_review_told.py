@@ -11,7 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from tests.ledger_values import insert_client
 from tests.reviewing import NOW, affirm, by, determination, rows
 from wiser_fhir.auth.people import Reviewer
-from wiser_fhir.db.bodies import restored
+from wiser_fhir.db.bodies import open_body
+from wiser_fhir.db.envelope import FORMAT
 from wiser_fhir.db.subscriptions import subscription
 from wiser_fhir.priorauth.asked import Asked
 from wiser_fhir.priorauth.information import Material, Wanted
@@ -36,7 +37,7 @@ async def subscribe(superuser: AsyncEngine, case: PriorAuthorization) -> None:
                 line="2.2",
                 status="active",
                 content="full-resource",
-                sealed=b"sealed",
+                sealed=FORMAT + bytes(33),
                 host="ehr.example",
                 base_url="https://wiser-fhir.example/fhir",
                 created_at=NOW,
@@ -48,12 +49,15 @@ async def subscribe(superuser: AsyncEngine, case: PriorAuthorization) -> None:
 async def heard(superuser: AsyncEngine, case_id: UUID) -> list[str]:
     """The states of the case that its subscriber hears of, in order."""
     query = (
-        "select m.body from subscription_event e join message m"
+        "select m.organization_id, m.id, m.body from subscription_event e join message m"
         " on m.organization_id = e.organization_id and m.id = e.message_id"
         " where e.case_id = :case order by e.number"
     )
-    bodies = [body for (body,) in await rows(superuser, query, case_id)]
-    return [orjson.loads(restored(body))["status"] for body in bodies]
+    bodies = [
+        await open_body(superuser, organization_id, body, "message", "body", message_id)
+        for organization_id, message_id, body in await rows(superuser, query, case_id)
+    ]
+    return [orjson.loads(body)["status"] for body in bodies]
 
 
 @pytest.mark.parametrize(

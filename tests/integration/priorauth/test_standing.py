@@ -243,6 +243,26 @@ async def test_only_for_a_provider_one_acts_for(
     assert [row["detail"]["npis"] for row in await gate_rows(superuser_engine)] == [[OTHER_NPI]]
 
 
+async def test_a_clearinghouse_for_named_providers_sees_what_it_sent_alone(
+    ask: Ask,
+    app_engine: AsyncEngine,
+    make_case: MakeCase,
+    make_organization: MakeOrganization,
+) -> None:
+    mbi = an_mbi()
+    await make_case(CaseStatus.AFFIRMED, submission=about(await make_organization(), mbi))
+    named = await make_organization("By name", "clearinghouse", "named", ALL)
+    assert await ask(named, mbi, *ALL) == ()
+    through = text(
+        "select * from gate.standing_by_others(:mbi, :npis, 50, gen_random_uuid(), null, null)"
+    )
+    async with transaction(app_engine, named) as connection:
+        found = await connection.execute(through, {"mbi": mbi, "npis": list(ALL)})
+        assert found.all() == []
+    own = await make_case(CaseStatus.AFFIRMED, submission=about(named, mbi))
+    assert await ask(named, mbi, *ALL) == (expected(own),)
+
+
 async def test_an_organization_that_is_closed_sees_nothing_of_others(
     ask: Ask,
     make_case: MakeCase,

@@ -19,11 +19,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from typer.testing import CliRunner, Result
 
 from tests.hand_made_jwt import EcPair, ec_pair, header_for, jwt
+from tests.vaults import ENVIRONMENT
 from wiser_fhir.auth.cds_jwt import CdsAuthenticator
 from wiser_fhir.cli import cli
 from wiser_fhir.clock import utc_now
 from wiser_fhir.db.embedded import Urls
 from wiser_fhir.deployment import ehr_key
+from wiser_fhir.egress.client import Document
 from wiser_fhir.errors import NotFound, Unauthenticated
 from wiser_fhir.sandbox import ehr
 from wiser_fhir.settings import Settings
@@ -44,7 +46,7 @@ _PROCESS = (
 class NoWayOut:
     """An egress that nothing is to be asked of."""
 
-    async def get_json(
+    async def get_document(
         self,
         url: str,
         *,
@@ -52,7 +54,7 @@ class NoWayOut:
         tenant: UUID,
         token: str | None = None,
         seconds: float = 5.0,
-    ) -> Any:
+    ) -> Document:
         raise AssertionError("nothing is fetched")
 
 
@@ -64,6 +66,7 @@ def command(database: Urls, clean_database: None, tmp_path: Path) -> Run:
         "WISER_DATABASE_URL": database.app,
         "WISER_DATABASE_OWNER_URL": database.owner,
         "WISER_DATA_DIR": str(tmp_path),
+        **ENVIRONMENT,
         "WISER_SANDBOX_HOSTS": NEAR,
         "WISER_LOG_LEVEL": "error",
     }

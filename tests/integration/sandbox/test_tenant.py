@@ -5,6 +5,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.database import MakeCase
+from wiser_fhir.auth.people import OF_PROVIDERS, ROLES
 from wiser_fhir.db.engine import transaction
 from wiser_fhir.db.migrate import ModeMismatch
 from wiser_fhir.priorauth.registry import Enrolment, InMemoryRegistry, Membership
@@ -120,10 +121,20 @@ def test_a_clinician_without_a_licence_is_no_person_of_the_tenant() -> None:
 
 def test_every_role_is_played_and_one_clinician_belongs_to_a_provider() -> None:
     people = Tenant.load().people
-    assert {role for person in people for role in person.roles} == {
-        *("clinician", "coordinator", "auditor")
-    }
-    assert [person.name for person in people if person.organizations] == ["Spencer Spine"]
+    assert {role for person in people for role in person.roles} == set(ROLES)
+    staff = [person for person in people if not set(person.roles) & set(OF_PROVIDERS)]
+    assert [person.name for person in staff if person.organizations] == ["Spencer Spine"]
+
+
+def test_people_of_a_provider_belong_to_it() -> None:
+    tenant = Tenant.load()
+    providers = {each.id for each in tenant.organizations if each.kind == "provider"}
+    people = [person for person in tenant.people if set(person.roles) & set(OF_PROVIDERS)]
+    assert people
+    for person in people:
+        assert set(person.roles) <= set(OF_PROVIDERS)
+        assert person.organizations
+        assert set(person.organizations) <= providers
 
 
 def test_the_sandbox_knows_everybody_and_some_better() -> None:

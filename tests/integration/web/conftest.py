@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from httpx import ASGITransport, AsyncClient
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from tests.vaults import SECRET
 from wiser_fhir.app import create_app
 from wiser_fhir.auth import tokens
 from wiser_fhir.clock import utc_now
@@ -33,6 +34,7 @@ async def app(
             "database_url": database.app,
             "data_dir": tmp_path,
             "public_url": PUBLIC_URL,
+            "secrets_key": SECRET,
         }
     )
     app = create_app(settings)

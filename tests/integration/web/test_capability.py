@@ -11,6 +11,7 @@ from wiser_fhir.deployment import PATHS
 from wiser_fhir.dtr.reading import SEARCHED
 from wiser_fhir.fhir.codes import Line
 from wiser_fhir.pas.subscription_query import SEARCHED as OF_SUBSCRIPTIONS
+from wiser_fhir.sandbox.issuer import PATH as ISSUER
 
 _INTERACTIONS = {
     "create": {("POST", "")},
@@ -37,7 +38,11 @@ _SEARCHED_OTHERWISE = {"Subscription": {"_id": "token", "status": "token", "url"
 
 def declared(statement: dict[str, Any]) -> set[tuple[str, str]]:
     """Methods and paths of everything a CapabilityStatement lists, below its base."""
-    found = {("GET", "/metadata")}
+    found = {
+        ("GET", "/metadata"),
+        ("GET", "/.well-known/smart-configuration"),
+        ("GET", "/.well-known/udap"),
+    }
     [rest] = statement["rest"]
     for operation in rest["operation"]:
         name = operation["name"]
@@ -143,7 +148,14 @@ async def test_every_route_is_closed_to_strangers_but_for_those_named_here(
     opened = {
         "/healthz", "/readyz", "/metrics", "/docs", "/openapi.json",
         "/fhir/metadata", "/v2.0/fhir/metadata", "/cds-services",
+        "/fhir/.well-known/smart-configuration", "/v2.0/fhir/.well-known/smart-configuration",
+        "/.well-known/oauth-authorization-server",
+        "/oauth/token", "/oauth/introspect", "/oauth/revoke", "/oauth/register",
+        "/fhir/.well-known/udap", "/v2.0/fhir/.well-known/udap", "/udap/crl",
         "/dtr/preview", "/dtr/preview/{service}",
+        "/sign-in", "/sign-in/callback", "/sign-in/signed-out", "/sign-in/keys", "/sign-out",
+        f"{ISSUER}/.well-known/openid-configuration", f"{ISSUER}/jwks", f"{ISSUER}/authorize",
+        f"{ISSUER}/token",
     }  # fmt: skip
     for path, methods in app.state.routes.paths().items():
         for method in methods:

@@ -21,7 +21,10 @@ SECRET = "Canarybird"
 
 async def trail(engine: AsyncEngine) -> Sequence[Any]:
     async with engine.connect() as db:
-        rows = "select outcome, detail, organization_id, request_id from audit_event order by id"
+        rows = (
+            "select outcome, detail, organization_id, request_id from audit_event"
+            " where action <> 'service.start' order by id"
+        )
         return (await db.execute(text(rows))).all()
 
 
@@ -90,6 +93,8 @@ async def test_a_token_without_the_scope_is_403(
     headers = {**FHIR_JSON, "Authorization": f"Bearer {issued.token}"}
     response = await anonymous.post(SUBMIT, content=b"{}", headers=headers)
     assert response.status_code == 403
+    needed = 'Bearer error="insufficient_scope", scope="system/Claim.c"'
+    assert response.headers["www-authenticate"] == needed
     [row] = await trail(superuser_engine)
     assert row.outcome == "forbidden"
     assert row.organization_id == issued.organization_id

@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from tests.vaults import INDEX, VAULT
 from wiser_fhir.db.embedded import Urls
 from wiser_fhir.deployment import Database
 from wiser_fhir.settings import Settings
@@ -25,7 +26,7 @@ async def test_a_quarter_is_assessed_where_there_is_a_rate(
     assessed: int,
 ) -> None:
     settings = Settings.from_env({"WISER_MODE": "sandbox", "WISER_DATA_DIR": str(tmp_path), **rate})
-    urls = Database(database.app, None)
+    urls = Database(database.app, None, VAULT, INDEX)
     async with work_of(settings, urls, lambda: JULY) as jobs:
         (job,) = (each for each in jobs if each.name == "assess-exemptions")
         assert await job.once() == 0

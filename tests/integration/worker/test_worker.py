@@ -9,6 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.database import MakeCase
+from tests.vaults import INDEX, VAULT
 from wiser_fhir.db.embedded import Urls
 from wiser_fhir.deployment import Database
 from wiser_fhir.settings import Settings
@@ -18,7 +19,7 @@ LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
 OF_CASES = {
     *("assess-exemptions", "assign-utns", "clear-attachments", "escalate", "expire-utns"),
-    *("check-documents", "match-claim-documents", "notify", "prepayment"),
+    *("check-documents", "match-claim-documents", "notify", "prepayment", "seal-audit"),
 }
 
 
@@ -29,7 +30,14 @@ def purge(owner: AsyncEngine, now: datetime) -> Purge:
 @pytest.mark.parametrize(
     ("owner", "mode", "more"),
     [
-        (True, "sandbox", {"purge-tokens", "scripted-answers"}),
+        (
+            True,
+            "sandbox",
+            {
+                *("purge-tokens", "renew-sandbox-crl", "scripted-answers", "verify-audit"),
+                "write-checkpoint",
+            },
+        ),
         (False, "production", set()),
     ],
 )
@@ -43,7 +51,7 @@ async def test_a_deployment_has_these_jobs(
             "WISER_PUBLIC_URL": "https://payer.example",
         }
     )
-    reached = Database(database.app, database.owner if owner else None)
+    reached = Database(database.app, database.owner if owner else None, VAULT, INDEX)
     async with work_of(settings, reached, lambda: LONG_AGO) as jobs:
         assert {job.name for job in jobs} == OF_CASES | more
 
@@ -52,8 +60,9 @@ async def test_jobs_that_find_nothing_do_nothing(
     database: Urls, tmp_path: Path, clean_database: None
 ) -> None:
     settings = Settings.from_env({"WISER_MODE": "sandbox", "WISER_DATA_DIR": str(tmp_path)})
-    async with work_of(settings, Database(database.app, None), lambda: LONG_AGO) as jobs:
-        assert {await job.work() for job in jobs} == {0}
+    reached = Database(database.app, None, VAULT, INDEX)
+    async with work_of(settings, reached, lambda: LONG_AGO) as jobs:
+        assert {job.name: done for job in jobs if (done := await job.work())} == {}
 
 
 async def test_ended_tokens_are_forgotten_after_a_day(
@@ -90,6 +99,19 @@ async def test_ended_hook_jwts_are_forgotten_after_an_hour(
     async with superuser_engine.begin() as db:
         await db.execute(
             text("insert into cds_jwt values ('iss', 'jti', 'aud', 'key', null, :end, 1)"),
+            {"end": LONG_AGO},
+        )
+    early = LONG_AGO + timedelta(hours=1)
+    assert await purge(owner_engine, early)() == 0
+    assert await purge(owner_engine, early + timedelta(seconds=1))() == 1
+
+
+async def test_ended_jwts_of_clients_are_forgotten_after_an_hour(
+    owner_engine: AsyncEngine, superuser_engine: AsyncEngine, clean_database: None
+) -> None:
+    async with superuser_engine.begin() as db:
+        await db.execute(
+            text("insert into client_assertion values ('an-ehr', 'a-jti-of-it', :end)"),
             {"end": LONG_AGO},
         )
     early = LONG_AGO + timedelta(hours=1)

@@ -6,7 +6,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 
 from tests.property.priorauth.lives import NOTES, Act, Cleared, Refusing, World, a_line, a_request
-from tests.reviewing import CATALOGUE, Told, affirm, by, non_affirm
+from tests.reviewing import CATALOGUE, Told, affirm, by, non_affirm, signed_in
 from tests.unit.priorauth.wiser_requests import MBI
 from wiser_fhir.clock import business_date
 from wiser_fhir.coverage.requested import CPT, Code
@@ -104,7 +104,9 @@ def determines(first: Decides, others: Decides, *, stale: bool = False) -> Act:
         )
         revision = case.revision - 1 if stale else case.revision
         said = Determination(decisions)
-        return await world.review.determine(by(world.who), case.id, revision, said)
+        return await world.review.determine(
+            by(signed_in(world.who, world.clock.now)), case.id, revision, said
+        )
 
     return act
 

@@ -11,6 +11,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from tests.vaults import A_SEALED_SQL
 from wiser_fhir.db.engine import transaction
 
 NO_PERMISSION = "insufficient_privilege"
@@ -35,16 +36,21 @@ def determines(
     outcome: str = "'affirmed'",
     by: str = "'clinician', :person",
     revision: str = "c.revision",
+    signed_in: str = "c.received_at + interval '50 minutes'",
     columns: str = "",
     values: str = "",
 ) -> str:
-    """A determination of the lines `i` of the case `c` for which `which` holds."""
+    """A determination of the lines `i` of the case `c` for which `which` holds.
+
+    It is an hour after the request was received.
+    """
     return (
         "insert into determination (organization_id, case_id, sequence, revision, outcome,"  # noqa: S608
-        " decided_by, clinician_id, decided_at, rationale, resubmission_steps, input_sha256"
+        " decided_by, clinician_id, decided_at, rationale, resubmission_steps, input_sha256,"
+        " signed_in_at"
         f"{columns}) select c.organization_id, c.id, i.sequence, {revision}, {outcome}, {by},"
-        " c.received_at + interval '1 hour', 'Not documented.', 'Send it.',"
-        f" decode(repeat('00', 32), 'hex'){values}"
+        f" c.received_at + interval '1 hour', {A_SEALED_SQL}, {A_SEALED_SQL},"
+        f" decode(repeat('00', 32), 'hex'), {signed_in}{values}"
         " from prior_auth_case c join case_item i on i.case_id = c.id"
         f" where c.id = :case and {which}"
     )
@@ -105,6 +111,26 @@ ATTEMPTS: Mapping[str, Attempt] = {
     "nobody determines": attempt(
         determines(OPEN, by="'clinician', null"),
         by="determination_live_licence",
+    ),
+    "nobody who signed in does not affirm": attempt(
+        determines(OPEN, outcome="'non-affirmed'", signed_in="null"),
+        by="determination_signed_in",
+    ),
+    "who signed in long ago does not affirm": attempt(
+        determines(
+            OPEN,
+            outcome="'non-affirmed'",
+            signed_in="c.received_at + interval '44 minutes 59 seconds'",
+        ),
+        by="determination_signed_in",
+    ),
+    "who signs in afterwards does not affirm": attempt(
+        determines(
+            OPEN,
+            outcome="'non-affirmed'",
+            signed_in="c.received_at + interval '60 minutes 1 second'",
+        ),
+        by="determination_signed_in",
     ),
     "a licence is over": attempt(
         determines(OPEN, by="'clinician', :lapsed"), by="determination_live_licence"

@@ -23,6 +23,7 @@ from tests.reviewing import (
     non_affirm,
     rows,
     sent_again,
+    signed_in,
     stored,
 )
 from wiser_fhir.auth.people import Reviewer
@@ -84,7 +85,9 @@ def determines(which: int) -> Act:
     async def act(world: World) -> object:
         revision = (await world.now()).revision
         said = DETERMINATIONS[which]
-        return await world.review.determine(by(world.who), world.case.id, revision, said)
+        return await world.review.determine(
+            by(signed_in(world.who, world.clock.now)), world.case.id, revision, said
+        )
 
     return act
 

@@ -18,7 +18,7 @@ from tests.hand_made_jwt import (
     rsa_pair,
     segment,
 )
-from wiser_fhir.auth.jws import MAX_TOKEN, REGISTRY, JwtRefused, read_jwt, verify
+from wiser_fhir.auth.jws import MAX_TOKEN, REGISTRY, JwtRefused, read_jwt, strict_json, verify
 from wiser_fhir.auth.keys import PublicKey, read_keys
 
 CLAIMS: Json = {"iss": "https://ehr.example", "jti": "one"}
@@ -216,3 +216,13 @@ def test_eight_kibibytes_are_the_most() -> None:
 def test_a_token_shows_in_no_trace() -> None:
     token = jwt(ec_pair(), header_for(ec_pair()), CLAIMS)
     assert token.split(".")[2] not in repr(read_jwt(token))
+
+
+@pytest.mark.parametrize("text", [r'{"a":"\ud800"}', r'{"\udfff":1}', r'{"a":["\u0000"]}'])
+def test_what_no_text_can_hold_is_refused(text: str) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011
+        strict_json(text)
+
+
+def test_other_escapes_are_read() -> None:
+    assert strict_json(r'{"a":"\u00e9 \ud83d\ude00 \\u12"}') == {"a": "é 😀 \\u12"}

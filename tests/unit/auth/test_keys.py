@@ -1,6 +1,7 @@
 """Which keys of a JWKS are used, and how often one is fetched."""
 
 import asyncio
+import json
 from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
@@ -10,6 +11,7 @@ import pytest
 from tests.hand_made_jwt import base64url, ec_pair, number, rsa_pair
 from wiser_fhir.auth import keys
 from wiser_fhir.auth.keys import JwksCache, KeysRefused, read_keys
+from wiser_fhir.egress.client import Document
 from wiser_fhir.egress.errors import EgressError
 
 URL = "https://ehr.example/jwks.json"
@@ -136,10 +138,11 @@ class Ehr:
     def __init__(self, *entries: Any) -> None:
         self.answer: Any = {"keys": list(entries)}
         self.asked: list[tuple[str, tuple[str, ...], UUID]] = []
+        self.max_age: float | None = None
         self.answers = asyncio.Event()
         self.answers.set()
 
-    async def get_json(
+    async def get_document(
         self,
         url: str,
         *,
@@ -147,13 +150,13 @@ class Ehr:
         tenant: UUID,
         token: str | None = None,
         seconds: float = 5.0,
-    ) -> Any:
+    ) -> Document:
         self.asked.append((url, tuple(within), tenant))
         assert token is None
         await self.answers.wait()
         if isinstance(self.answer, Exception):
             raise self.answer
-        return self.answer
+        return Document(self.answer, self.max_age)
 
 
 class Time:
@@ -179,6 +182,37 @@ async def test_a_key_is_fetched_once_in_five_minutes(time: Time) -> None:
     time.passed = keys.FRESH_SECONDS
     await cache.key(URL, TENANT, "a")
     assert len(ehr.asked) == 2
+
+
+@pytest.mark.parametrize(
+    ("said", "fresh"),
+    [
+        (None, 300.0),
+        (0.0, 300.0),
+        (60.0, 300.0),
+        (900.0, 900.0),
+        (86_400.0, 86_400.0),
+        (10_000_000.0, 86_400.0),
+    ],
+)
+async def test_a_server_says_how_long_its_keys_are_fresh_within_bounds(
+    time: Time, said: float | None, fresh: float
+) -> None:
+    ehr = Ehr(ec_pair("a").jwk())
+    ehr.max_age = said
+    cache = JwksCache(ehr, time)
+    for passed in (0.0, fresh - 0.1):
+        time.passed = passed
+        assert await cache.key(URL, TENANT, "a")
+        assert len(ehr.asked) == 1
+    time.passed = fresh
+    await cache.key(URL, TENANT, "a")
+    assert len(ehr.asked) == 2
+
+
+def test_keys_by_value_that_cannot_be_used_are_none() -> None:
+    assert set(keys.keys_by_value(json.dumps({"keys": [ec_pair("a").jwk()]}))) == {"a"}
+    assert not keys.keys_by_value('{"keys": 7}')
 
 
 async def test_a_key_taken_back_is_used_five_minutes_at_most(time: Time) -> None:

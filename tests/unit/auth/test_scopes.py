@@ -6,8 +6,10 @@ from wiser_fhir.auth.scopes import (
     ALL_SCOPES,
     GRANTABLE,
     ScopeRefused,
+    common,
     covers,
     grants,
+    readable,
     spelled,
 )
 
@@ -65,6 +67,12 @@ def test_everything_else_is_refused(scope: str) -> None:
         grants([scope])
 
 
+def test_of_stored_scopes_those_that_cannot_be_read_allow_nothing() -> None:
+    stored = ["system/*.*", "system/Claim.c", "", "system/Claim.z", "system/Claim.u"]
+    assert readable(stored) == grants(["system/Claim.cu"])
+    assert readable(["patient/Claim.c"]) == {}
+
+
 def test_all_scopes_are_the_table() -> None:
     assert grants(ALL_SCOPES) == {name: frozenset(letters) for name, letters in GRANTABLE.items()}
 
@@ -83,3 +91,9 @@ def test_whatever_is_asked_nothing_beyond_the_table_is_granted(parts: list[str])
 @given(st.lists(st.sampled_from(ALL_SCOPES)), st.sampled_from(ALL_SCOPES))
 def test_what_was_not_granted_is_not_covered(granted: list[str], needed: str) -> None:
     assert may(granted, needed) == (needed in granted)
+
+
+def test_what_both_allow_is_in_each() -> None:
+    one = grants(["system/Claim.cu", "system/Task.rs", "system/Library.r"])
+    other = grants(["system/Claim.c", "system/Library.s", "system/ValueSet.r"])
+    assert spelled(common(one, other)) == ("system/Claim.c",)

@@ -12,6 +12,7 @@ import pytest
 from fastapi import FastAPI
 from httpx import ASGITransport, AsyncClient
 
+from tests.limits import wide
 from wiser_fhir.auth.principal import Principal
 from wiser_fhir.auth.scopes import grants
 from wiser_fhir.coverage.catalogue import Catalogue
@@ -20,6 +21,7 @@ from wiser_fhir.dtr.forms import Forms
 from wiser_fhir.errors import Unauthenticated
 from wiser_fhir.fhir.codes import Line
 from wiser_fhir.web.application import Look, application
+from wiser_fhir.web.session_cookie import Cookies
 
 BASES: dict[Line, str] = {
     "2.2": "https://payer.example/fhir",
@@ -41,7 +43,8 @@ async def _nothing(_: FastAPI) -> AsyncIterator[None]:
 class _Tokens:
     """Knows two tokens: one that may read Questionnaires, and one that may not."""
 
-    async def principal(self, headers: list[str]) -> Principal:
+    async def principal(self, headers: list[str], certificate: str | None = None) -> Principal:
+        assert certificate is None
         scopes = {"Bearer reads": "system/Questionnaire.rs", "Bearer sends": "system/Claim.c"}
         if not headers or headers[0] not in scopes:
             raise Unauthenticated("No live token.")
@@ -60,6 +63,8 @@ def _app(forms: Forms, *, open_to_all: bool) -> FastAPI:
     app = application(_nothing, [("", pages)], Look(protected=()))
     for path, files in preview.static_files().items():
         app.mount(path, files)
+    app.state.limits = wide()
+    app.state.cookies = Cookies("http://payer")
     app.state.authenticator, app.state.recorder = _Tokens(), _Trail()
     return app
 

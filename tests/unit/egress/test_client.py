@@ -35,6 +35,32 @@ async def test_what_is_below_a_registered_base_is_got() -> None:
     assert "authorization" not in peer.requests[0].headers
 
 
+@pytest.mark.parametrize(
+    ("said", "max_age"),
+    [
+        (None, None),
+        ("", None),
+        ("max-age=900", 900.0),
+        ("public, Max-Age = 60, must-revalidate", 60.0),
+        ('max-age="7"', 7.0),
+        ("s-maxage=5", None),
+        ("max-age=soon", None),
+        ("max-age=-1", None),
+        ("no-store", 0.0),
+        ("max-age=900, no-cache", 0.0),
+        ("private", None),
+    ],
+)
+async def test_how_long_an_answer_is_fresh_is_handed_on(
+    said: str | None, max_age: float | None
+) -> None:
+    headers = FHIR if said is None else {**FHIR, "Cache-Control": said}
+    egress = Egress(transport=Peer(headers=headers))
+    document = await egress.get_document(PATIENT, within=[BASE], tenant=TENANT)
+    assert document.json == {"resourceType": "Patient"}
+    assert document.max_age == max_age
+
+
 async def test_the_token_goes_to_the_registered_base() -> None:
     peer = Peer()
     await get(peer, token=TOKEN)

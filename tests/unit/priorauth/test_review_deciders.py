@@ -53,7 +53,8 @@ def test_nobody_else_decides(other: Reviewer) -> None:
 def test_everybody_but_an_auditor_adds_to_a_case() -> None:
     check_may_contribute(CLINICIAN)
     check_may_contribute(COORDINATOR)
-    assert refusal(check_may_contribute, AUDITOR) == "An auditor looks and changes nothing."
+    said = refusal(check_may_contribute, AUDITOR)
+    assert said == "Only clinicians and coordinators add to cases."
     check_may_contribute(replace(AUDITOR, roles=frozenset({"auditor", "coordinator"})))
 
 

@@ -15,6 +15,7 @@ PRODUCTION = {
     "WISER_PUBLIC_URL": "https://payer.example",
     "WISER_AUDIT_KEY": base64.b64encode(bytes(32)).decode(),
     "WISER_SECRETS_KEY": base64.b64encode(bytes(32)).decode(),
+    "WISER_INDEX_KEY": base64.b64encode(bytes(32)).decode(),
     "WISER_TLS_PROXY": "edge",
 }
 
@@ -102,6 +103,7 @@ def test_other_peoples_variables_are_none_of_ours() -> None:
         ("WISER_AUDIT_KEY", "not base64!"),
         ("WISER_AUDIT_KEY", "c2hvcnQ="),
         ("WISER_SECRETS_KEY", "c2hvcnQ="),
+        ("WISER_INDEX_KEY", "c2hvcnQ="),
         ("WISER_LOG_LEVEL", "loud"),
     ],
 )

@@ -11,6 +11,7 @@ import pytest
 from fastapi import APIRouter, Depends, FastAPI, Query, Request
 from httpx import ASGITransport, AsyncClient, Response
 
+from tests.limits import wide
 from wiser_fhir.audit.recorder import AuditRow
 from wiser_fhir.auth.principal import Principal
 from wiser_fhir.auth.scopes import grants
@@ -32,6 +33,7 @@ from wiser_fhir.web.body import read_json
 from wiser_fhir.web.logs import described
 from wiser_fhir.web.outcome import FhirResponse
 from wiser_fhir.web.principal import require
+from wiser_fhir.web.session_cookie import Cookies
 
 CANARY = "Ada Canary 1EG4TE5MK73"
 CALLER = Principal(
@@ -62,7 +64,10 @@ FAILURES: dict[str, Exception] = {
 class Doorkeeper:
     """Knows one token. Stands where the authenticator does."""
 
-    async def principal(self, authorization: list[str]) -> Principal:
+    async def principal(
+        self, authorization: list[str], certificate: str | None = None
+    ) -> Principal:
+        assert certificate is None
         if authorization != ["Bearer good"]:
             raise Unauthenticated("A live bearer token is needed.")
         return CALLER
@@ -122,6 +127,8 @@ def app(trail: Trail) -> FastAPI:
         yield
 
     app = application(lifespan, [("/fhir", router())], Look(protected=("/fhir/",), docs=True))
+    app.state.limits = wide()
+    app.state.cookies = Cookies("http://test")
     app.state.authenticator = Doorkeeper()
     app.state.recorder = trail
     return app
@@ -162,14 +169,27 @@ async def test_refusals_of_a_caller_are_recorded(
     http: AsyncClient, trail: Trail, name: str
 ) -> None:
     response = await http.get(f"/fhir/fail/{name}")
-    if response.status_code >= 500:
+    if response.status_code == 503:
         assert trail.rows == []
         return
     [row] = trail.rows
     assert row.organization_id == CALLER.organization_id
     assert str(row.request_id) == response.headers["x-request-id"]
-    assert row.detail["status"] == response.status_code
     assert row.detail["route"] == "/fhir/fail/{name}"
+    if response.status_code == 500:
+        assert (row.action, row.outcome) == ("request.failed", "exception")
+        assert CANARY not in repr(row)
+        return
+    assert row.detail["status"] == response.status_code
+
+
+async def test_a_failure_that_cannot_be_recorded_is_answered_the_same(
+    http: AsyncClient, trail: Trail, caplog: pytest.LogCaptureFixture
+) -> None:
+    trail.broken = True
+    response = await http.get("/fhir/fail/500-unexpected")
+    assert (response.status_code, response.content) == (500, b"")
+    assert "failure not recorded" in [each.message for each in caplog.records]
 
 
 async def test_a_refusal_that_cannot_be_recorded_is_not_told(
@@ -300,6 +320,7 @@ async def test_production_shows_no_docs(trail: Trail) -> None:
         yield
 
     closed = application(lifespan, [], Look(protected=("/fhir/",), https=True))
+    closed.state.cookies = Cookies("https://test")
     async with AsyncClient(transport=ASGITransport(closed), base_url="http://test") as client:
         for path in ("/docs", "/openapi.json", "/redoc"):
             answer = await client.get(path)

@@ -5,9 +5,10 @@
 -- `twin` is 1 when another request for the same is undecided (then only the submission row is
 -- written, and the caller rolls back). Every other insert hangs on `go`.
 --
--- :name stands for the field of that name of SubmissionWrite; repository.py numbers them. All parts
--- see one snapshot and foreign keys are checked at the end, so their order does not matter; those of
--- submission at commit, because a twin's row stands alone until it is rolled back.
+-- :name stands for the field of that name of SubmissionWrite, or for what sealed_rows.py makes of
+-- one; repository.py numbers them. All parts see one snapshot and foreign keys are checked at the
+-- end, so their order does not matter; those of submission at commit, because a twin's row stands
+-- alone until it is rolled back.
 with sub as (
     insert into submission (organization_id, identifier_system, identifier_value, request_sha256,
         line, operation, case_id, answer_message_id, received_at, trace_system, trace_value)
@@ -41,16 +42,16 @@ answer_message as (
 ),
 the_case as (
     insert into prior_auth_case (organization_id, id, line, kind, status, reference, service, rules,
-        received_at, decide_by, expedite_requested, expedited, mbi, family, given, birth_date,
-        state, coverage, trace_system, trace_value, previous_utn, assessment, dismissal_reason,
+        received_at, decide_by, expedite_requested, expedited, mbi, sealed_member, state, coverage,
+        trace_system, trace_value, previous_utn, assessment, with_form, dismissal_reason,
         dismissal_detail, decided_at, valid_from, valid_until, assertions, remarks,
         request_message_id, answer_message_id)
     select :organization_id, :case_id, :line, :kind::text, :status::text, :reference::text,
         :service::text, :rules::text, :received_at, :decide_by::timestamptz,
-        :expedite_requested::boolean, :expedited::boolean, :mbi, :family::text, :given::text,
-        :birth_date::date, :state::text, :coverage::text, :trace_system, :trace_value::text,
-        :previous_utn::text, :assessment::text::jsonb, :dismissal_reason::text,
-        :dismissal_detail::text, :decided_at::timestamptz, :valid_from::date, :valid_until::date,
+        :expedite_requested::boolean, :expedited::boolean, :mbi, :sealed_member::bytea,
+        :state::text, :coverage::text, :trace_system, :trace_value::text, :previous_utn::text,
+        :assessment::bytea, :with_form::boolean, :dismissal_reason::text, :dismissal_detail::text,
+        :decided_at::timestamptz, :valid_from::date, :valid_until::date,
         :assertions::text[], :remarks::text[], :request_message_id, :answer_id
     from go
 ),
@@ -77,13 +78,15 @@ parties as (
 ),
 determinations as (
     insert into determination (organization_id, case_id, sequence, revision, outcome, decided_at,
-        decided_by, rules, findings, input_sha256, code_system, code, quantity, first_day, last_day)
+        decided_by, rules, findings, input_sha256, code_system, code, quantity, first_day, last_day,
+        mac)
     select :organization_id, :case_id, d.sequence, 1, d.outcome, :decided_at, 'software', :rules,
-        :findings::text::jsonb, :request_sha256, d.code_system, d.code, d.quantity, :valid_from,
-        :valid_until
+        d.findings, :request_sha256, d.code_system, d.code, d.quantity, :valid_from,
+        :valid_until, d.mac
     from go, unnest(:decided_sequence::int[], :decided_outcome::text[], :decided_system::text[],
-        :decided_code::text[], :decided_quantity::numeric[])
-        d(sequence, outcome, code_system, code, quantity)
+        :decided_code::text[], :decided_quantity::numeric[], :decided_findings::bytea[],
+        :decided_mac::bytea[])
+        d(sequence, outcome, code_system, code, quantity, findings, mac)
 ),
 number as (
     insert into utn (utn, organization_id, case_id, revision, source, state, requested_at,

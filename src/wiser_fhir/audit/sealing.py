@@ -1,0 +1,106 @@
+"""Sealing the audit trail, as a job of the worker.
+
+Rows are sealed in the order of their transactions, and only those of transactions that no running
+one can come before any more. So a row that is committed late is sealed late, and none is passed
+over. What is left after a kill is what is not sealed yet: one transaction holds a batch.
+
+The worker reads rows by a gate (`gate.audit_unsealed`), not by a right of its own role. A role for
+the sealer alone would be one more password and one more process for the same machine; a SELECT for
+the application role would show whoever takes the server over the whole trail. By the gate such a
+one sees what was written in the last seconds, ids and words only, and can put down seals that do
+not fit, which the verifier names; it can change, leave out or read back nothing. The key never
+reaches the database, so nobody there can make a seal that fits.
+"""
+
+import logging
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+import asyncpg
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from wiser_fhir.audit.chain import GENESIS, ChainKey, canonical
+from wiser_fhir.clock import Clock
+from wiser_fhir.db.engine import raw_connection
+
+log = logging.getLogger(__name__)
+
+BATCH: Final = 1_000
+# Beyond this somebody is told: the sealer runs every second.
+LAG_SECONDS: Final = 5.0
+
+# The sealers of several workers take turns by it; nobody waits.
+_TURN = "select pg_try_advisory_xact_lock(1463898949)"
+_HEAD = "select * from gate.audit_head()"
+_UNSEALED = "select * from gate.audit_unsealed($1)"
+_SEAL = "select gate.audit_seal($1, $2, $3, $4)"
+# What the database will write down for when it was sealed: the same for a whole transaction.
+_NOW = "select now()"
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The last seal, and since when something waits for the next."""
+
+    sequence: int
+    mac: bytes
+    key_id: str | None
+    unsealed_since: datetime | None
+
+    def lag(self, now: datetime) -> float:
+        """For how many seconds the oldest row that is not sealed has waited."""
+        if self.unsealed_since is None:
+            return 0.0
+        return max(0.0, (now - self.unsealed_since).total_seconds())
+
+
+async def head(connection: asyncpg.Connection) -> Head:
+    """The end of the chain."""
+    row = await connection.fetchrow(_HEAD)
+    assert row is not None  # noqa: S101 - the function answers with one row, always
+    return Head(row["sequence"], row["mac"] or GENESIS, row["key_id"], row["unsealed_since"])
+
+
+async def head_of(engine: AsyncEngine) -> Head:
+    """The end of the chain. Raises Unavailable."""
+    async with raw_connection(engine) as connection:
+        return await head(connection)
+
+
+@dataclass(frozen=True, slots=True)
+class TrailSealer:
+    """Seals what is final and not sealed yet, a batch at a time."""
+
+    engine: AsyncEngine
+    key: ChainKey
+    clock: Clock
+    batch: int = BATCH
+
+    async def __call__(self) -> int:
+        """How many rows were sealed. Raises Unavailable."""
+        async with raw_connection(self.engine) as connection, connection.transaction():
+            if not await connection.fetchval(_TURN):
+                return 0
+            end = await head(connection)
+            if end.lag(self.clock()) > LAG_SECONDS:
+                log.warning("audit trail waits for its seal", extra={"ms": self._waited(end)})
+            rows = await connection.fetch(_UNSEALED, self.batch)
+            if rows:
+                await self._seal(connection, end, rows)
+            return len(rows)
+
+    async def _seal(
+        self, connection: asyncpg.Connection, end: Head, rows: list[asyncpg.Record]
+    ) -> None:
+        now, mac, macs = await connection.fetchval(_NOW), end.mac, []
+        for sequence, row in enumerate(rows, end.sequence + 1):
+            mac = self.key.mac(mac, canonical(row, sequence, now, self.key.id))
+            macs.append(mac)
+        ids = [row["id"] for row in rows]
+        await connection.execute(_SEAL, end.sequence, ids, macs, self.key.id)
+        if end.key_id not in (None, self.key.id):
+            log.warning("audit trail sealed by a new key", extra={"count": end.sequence + 1})
+
+    def _waited(self, end: Head) -> int:
+        return round(end.lag(self.clock()) * 1000)

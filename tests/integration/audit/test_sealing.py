@@ -1,0 +1,237 @@
+"""The chain grows by what is final, in order, whoever seals and whatever comes between."""
+
+import asyncio
+import logging
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from tests.integration.audit.chained import MASTER, Chained, others_are_done
+from tests.integration.audit.conftest import Verify
+from wiser_fhir.audit.chain import ChainKey, Keyring
+from wiser_fhir.audit.recorder import AuditRow, write
+from wiser_fhir.audit.sealing import TrailSealer, head_of
+from wiser_fhir.clock import utc_now
+from wiser_fhir.db.engine import transaction
+from wiser_fhir.errors import Unavailable
+
+
+async def sealed(chained: Chained) -> list[int]:
+    found = await chained.rows("select sequence from audit_seal order by sequence")
+    return [each["sequence"] for each in found]
+
+
+async def test_rows_are_sealed_without_a_gap(chained: Chained, verifier: Verify) -> None:
+    await chained.write(7)
+    assert await chained.seal(batch=2) == 7
+    await chained.write(2)
+    assert await chained.seal() == 2
+    assert await sealed(chained) == list(range(1, 10))
+    report = await verifier().verify()
+    assert (report.fault, report.sequence, report.sealed) == (None, 9, 9)
+
+
+async def test_an_empty_trail_is_sound(chained: Chained, verifier: Verify) -> None:
+    assert await chained.seal() == 0
+    assert (await verifier().verify()).fault is None
+
+
+async def test_a_row_that_is_committed_late_is_sealed_late_and_not_passed_over(
+    chained: Chained, app_engine: AsyncEngine, verifier: Verify
+) -> None:
+    await chained.write()
+    async with transaction(app_engine) as late:
+        await write(late, AuditRow(uuid4(), "late.act", "done"))
+        await chained.write(2)
+        assert await chained.seal() == 1  # what came after might yet have something before it
+    assert await chained.seal() == 3
+    actions = await chained.rows(
+        "select action from audit_seal join audit_event on id = audit_id order by sequence"
+    )
+    assert [each["action"] for each in actions] == [
+        *("claim.submit", "late.act", "claim.submit", "claim.submit")
+    ]
+    assert (await verifier().verify()).fault is None
+
+
+async def test_what_is_rolled_back_leaves_no_gap(
+    chained: Chained, app_engine: AsyncEngine, verifier: Verify
+) -> None:
+    await chained.write()
+    with pytest.raises(ZeroDivisionError):
+        async with transaction(app_engine) as db:
+            await write(db, AuditRow(uuid4(), "never.done", "done"))
+            raise ZeroDivisionError
+    await chained.write()
+    assert await chained.seal() == 2
+    assert (await verifier().verify()).fault is None
+
+
+async def test_many_write_while_two_seal(chained: Chained, verifier: Verify) -> None:
+    over = asyncio.Event()
+
+    async def sealing() -> None:
+        while not over.is_set():
+            await chained.seal(batch=3)
+            await asyncio.sleep(0)
+
+    async with asyncio.TaskGroup() as group:
+        sealers = [group.create_task(sealing()) for _ in range(2)]
+        async with asyncio.TaskGroup() as writers:
+            for _ in range(5):
+                writers.create_task(chained.write(12))
+        over.set()
+        await asyncio.gather(*sealers)
+    await chained.seal()
+    assert await sealed(chained) == list(range(1, 61))
+    assert (await verifier().verify()).fault is None
+
+
+async def test_a_sealer_that_dies_before_its_commit_leaves_nothing_behind(
+    chained: Chained, app_engine: AsyncEngine, verifier: Verify
+) -> None:
+    await chained.write(3)
+
+    class Dying(ChainKey):
+        """After rows were read, before they are sealed."""
+
+        def mac(self, before: bytes, content: bytes) -> bytes:
+            raise SystemError
+
+    await others_are_done(chained.superuser)
+    with pytest.raises(SystemError):
+        await TrailSealer(app_engine, Dying.of(MASTER), utc_now)()
+    assert await sealed(chained) == []
+    assert await chained.seal() == 3
+    assert (await verifier().verify()).fault is None
+
+
+async def test_the_application_seals_only_what_is_next(
+    chained: Chained, app_engine: AsyncEngine
+) -> None:
+    await chained.write(3)
+    rows = await chained.rows("select id from audit_event order by xact_id, id")
+    first, second, third = (each["id"] for each in rows)
+    for after, ids, macs in (
+        (0, [second], 1),
+        (0, [second, first], 2),
+        (0, [first, third], 2),
+        (0, [first, second], 1),
+        (1, [first], 1),
+    ):
+        with pytest.raises((DBAPIError, Unavailable)):
+            async with transaction(app_engine) as db:
+                await db.execute(
+                    text("select gate.audit_seal(:after, :ids, :macs, '0123456789abcdef')"),
+                    {"after": after, "ids": ids, "macs": [bytes(32)] * macs},
+                )
+    assert await sealed(chained) == []
+
+
+async def test_a_seal_says_when_it_was_put_whatever_the_clock_of_the_sealer(
+    chained: Chained, app_engine: AsyncEngine, verifier: Verify
+) -> None:
+    await chained.write(2)
+    await others_are_done(chained.superuser)
+    key = ChainKey.of(MASTER)
+    began = await chained.rows("select now() as at")
+    assert await TrailSealer(app_engine, key, lambda: utc_now() - timedelta(days=1_000), 1)() == 1
+    async with transaction(app_engine) as db:
+        found = await db.execute(text("select id from gate.audit_unsealed(1)"))
+        seal = text("select gate.audit_seal(1, :ids, :macs, :key)")
+        values = {"ids": list(found.scalars()), "macs": [bytes(32)], "key": key.id}
+        await db.execute(seal, values)
+    times = await chained.rows("select sealed_at from audit_seal order by sequence")
+    assert len(times) == 2
+    assert all(began[0]["at"] <= each["sealed_at"] for each in times)
+    fault = (await verifier().verify()).fault
+    assert fault is not None
+    assert (fault.kind, fault.sequence) == ("changed", 2)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "select * from audit_seal",
+        "select * from gate.trail",
+        "insert into audit_seal values (1, 1, decode(repeat('00', 32), 'hex'), now(), 'x')",
+        "update audit_event set outcome = 'changed'",
+        "delete from audit_event",
+        "insert into audit_event (request_id, action, outcome, at)"
+        " values (gen_random_uuid(), 'a', 'b', '2020-01-01')",
+        "insert into audit_event (request_id, action, outcome, xact_id)"
+        " values (gen_random_uuid(), 'a', 'b', '1')",
+    ],
+)
+async def test_the_application_may_not(
+    statement: str, chained: Chained, app_engine: AsyncEngine
+) -> None:
+    with pytest.raises(DBAPIError, match="permission denied"):
+        async with transaction(app_engine) as db:
+            await db.execute(text(statement))
+
+
+async def test_nobody_changes_a_seal(chained: Chained, superuser_engine: AsyncEngine) -> None:
+    await chained.write()
+    await chained.seal()
+    for statement in ("update audit_seal set key_id = key_id", "delete from audit_seal",
+                      "truncate audit_seal"):  # fmt: skip
+        with pytest.raises(DBAPIError, match="never changed"):
+            async with superuser_engine.begin() as db:
+                await db.execute(text(statement))
+
+
+async def test_a_new_key_takes_over_from_a_sequence(chained: Chained, verifier: Verify) -> None:
+    new = bytes(range(1, 33))
+    await chained.write(2)
+    await chained.seal()
+    await chained.write(2)
+    await chained.seal(new)
+    assert (await verifier(Keyring.of(new, [MASTER])).verify()).fault is None
+    fault = (await verifier(Keyring.of(new)).verify()).fault
+    assert fault is not None
+    assert (fault.kind, fault.sequence) == ("unknown-key", 1)
+    fault = (await verifier(Keyring.of(MASTER)).verify()).fault
+    assert fault is not None
+    assert (fault.kind, fault.sequence) == ("unknown-key", 3)
+
+
+async def test_an_old_key_seals_nothing_any_more(chained: Chained, verifier: Verify) -> None:
+    new = bytes(range(1, 33))
+    for key in (MASTER, new, MASTER):
+        await chained.write()
+        await chained.seal(key)
+    fault = (await verifier(Keyring.of(new, [MASTER])).verify()).fault
+    assert fault is not None
+    assert (fault.kind, fault.sequence) == ("forged-seal", 3)
+
+
+async def test_the_lag_is_told(
+    chained: Chained, app_engine: AsyncEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert (await head_of(app_engine)).lag(utc_now()) == 0
+    await chained.write()
+    later = utc_now() + timedelta(seconds=60)
+    assert (await head_of(app_engine)).lag(later) > 50
+    await others_are_done(chained.superuser)
+    with caplog.at_level(logging.WARNING, "wiser_fhir"):
+        await TrailSealer(app_engine, ChainKey.of(MASTER), lambda: later)()
+    assert [each.message for each in caplog.records] == ["audit trail waits for its seal"]
+    assert (await head_of(app_engine)).lag(later) == 0
+
+
+async def test_a_deleted_end_is_neither_sealed_over_nor_stops_the_sealer(
+    chained: Chained, verifier: Verify
+) -> None:
+    await chained.write(2)
+    await chained.seal()
+    await chained.tamper("delete from audit_event where id = (select max(id) from audit_event)")
+    await chained.write()
+    assert await chained.seal() == 1
+    fault = (await verifier().verify()).fault
+    assert fault is not None
+    assert (fault.kind, fault.sequence) == ("deleted", 2)
