@@ -1,4 +1,4 @@
-"""pytest plugin: every requirement of a guide has tests that ran and passed, or a reason why not.
+"""pytest plugin: every requirement has tests that ran and passed, or a reason why not.
 
 `pytest --requirements` checks the data files below at the end of a run and fails it otherwise. That
 only makes sense for a run of all tests, so without the option nothing is checked.
@@ -15,7 +15,8 @@ import pytest
 CONFORMANCE = Path(__file__).parent / "conformance"
 DATA = (
     *(CONFORMANCE / f"{guide}_requirements.toml" for guide in ("pas", "crd", "dtr")),
-    CONFORMANCE / "pas_suites.toml",
+    *(CONFORMANCE / f"{suite}_suites.toml" for suite in ("pas", "smart", "udap", "tls")),
+    CONFORMANCE / "threats.toml",
 )
 
 
