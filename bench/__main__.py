@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from bench import (
     database,
@@ -23,9 +24,11 @@ from bench import (
     processes,
     queue,
     report,
+    security,
     starts,
     submit,
     validation,
+    vault,
 )
 from bench.report import Row, latency, of_load
 from bench.requests import ROOT
@@ -283,6 +286,59 @@ def _of_inquiries(growth: inquire.Growth) -> Row:
     )
 
 
+def sealing(_folder: Path, _options: argparse.Namespace) -> Iterator[Row]:
+    """Sealing of bodies at rest."""
+    for each in vault.measure():
+        yield Row(
+            work=f"seal {each.size}",
+            measured=f"{each.seal:.0f} us; open {each.open:.0f} us",
+            floor=f"compress {each.compress:.0f} us",
+            ratio=f"{each.seal / each.compress:.2f} x",
+            bound="",
+            ok=None,
+            details=asdict(each),
+        )
+
+
+def secured(folder: Path, _options: argparse.Namespace) -> Iterator[Row]:
+    """Tokens, bound calls, the audit trail."""
+    found = security.measure(folder / "security")
+    for each in found.tokens:
+        floor = each.verify + each.echo
+        yield _beside(
+            f"a token, {each.algorithm}",
+            f"{each.token:.2f} ms",
+            f"signature {each.verify:.2f} ms + echo {each.echo:.2f} ms",
+            each.token / floor,
+            each,
+        )
+    first = found.calls[0]
+    for way in found.calls:
+        for kind, took, floor in (("new", way.new, first.new), ("kept", way.kept, first.kept)):
+            yield _beside(
+                f"a read over {way.by}, {kind} connection",
+                f"{took:.2f} ms",
+                f"http {floor:.2f} ms",
+                took / floor,
+                way,
+            )
+    trail = found.trail
+    for work, took, floor in (
+        ("an audit row in a transaction", trail.row, trail.empty),
+        ("who has a session", trail.session, trail.asked),
+        ("who has a token, not remembered", trail.bearer, trail.asked),
+    ):
+        shown = f"empty transaction {floor:.2f} ms"
+        yield _beside(work, f"{took:.2f} ms", shown, took / floor, trail)
+    for work, rate in (("sealing", trail.sealed), ("verifying", trail.verified)):
+        yield Row(f"{work} the audit trail", f"{rate:,.0f} rows/s", "", "", "", None)
+
+
+def _beside(work: str, measured: str, floor: str, ratio: float, details: Any) -> Row:
+    """A duration beside another, without a bound."""
+    return Row(work, measured, floor, f"{ratio:.2f} x", "", None, details=asdict(details))
+
+
 SECTIONS: dict[str, Section] = {
     "validate": validate,
     "start": start,
@@ -292,6 +348,8 @@ SECTIONS: dict[str, Section] = {
     "growth": grow,
     "memory": remember,
     "inquire": inquiries,
+    "vault": sealing,
+    "security": secured,
 }
 
 

@@ -5,7 +5,9 @@ the same columns with the same values, in one statement with one commit. `/one` 
 writes it as one row. Their tables have a primary key and nothing else: no further index, foreign
 key, trigger or row-level security. Both answer with an answer of the product.
 
-As a command it serves on a port of its own: `python -m bench.floor DATABASE_URL CASE_ID`.
+Nothing is sealed here: bodies are stored compressed, and what else the product seals is copied.
+
+As a command it serves on a port of its own: `python -m bench.floor DATA_DIR CASE_ID`.
 """
 
 import asyncio
@@ -15,6 +17,7 @@ import socket
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -28,7 +31,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from bench.database import TABLES, rows_of
+from bench import sealing
+from bench.database import TABLES, rows_of, superuser_url
 from wiser_fhir.priorauth.numbers import time_ordered_uuid
 
 # What Postgres itself gives to each row.
@@ -147,22 +151,26 @@ class Floor:
         return Response(self.answer, media_type="application/fhir+json")
 
 
-async def _opened(url: str, case_id: UUID) -> Floor:
+async def _opened(data_dir: Path, case_id: UUID) -> Floor:
     async def keep(_: asyncpg.Connection) -> None:
         """Connections go back as they are: nothing was set on them."""
 
+    url = superuser_url(data_dir)
     pool = await asyncpg.create_pool(url, min_size=10, max_size=10, reset=keep)
     async with pool.acquire() as db:
         rows = await Rows.of(db, case_id)
-        answer = await db.fetchval(
-            "select body from message where case_id = $1 and direction = 'out'", case_id
+        answer = await db.fetchrow(
+            "select * from message where case_id = $1 and direction = 'out'", case_id
         )
-    plain = zstandard.ZstdDecompressor().decompress(answer)
+    organization_id = answer["organization_id"]
+    [key] = (await sealing.keys(data_dir, [organization_id])).values()
+    body = sealing.opened(key, "message", answer)["body"] or b""
+    plain = zstandard.ZstdDecompressor().decompress(body)
     return Floor(pool, rows, plain, zstandard.ZstdCompressor(level=3))
 
 
-async def _serve(url: str, case_id: UUID) -> None:
-    floor = await _opened(url, case_id)
+async def _serve(data_dir: Path, case_id: UUID) -> None:
+    floor = await _opened(data_dir, case_id)
     app = Starlette(
         routes=[
             Route("/rows", floor.write_rows, methods=["POST"]),
@@ -181,4 +189,4 @@ async def _serve(url: str, case_id: UUID) -> None:
 
 if __name__ == "__main__":
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(sys.argv[1], UUID(sys.argv[2])))
+        runner.run(_serve(Path(sys.argv[1]), UUID(sys.argv[2])))

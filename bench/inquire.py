@@ -83,7 +83,7 @@ def over(folder: Path, many: int) -> Iterator[Sides]:
             token = processes.token(data_dir)
             seconds = _filled(data_dir, server.url, token, cases)
             sides.append(Side(data_dir, server.url, token, cases))
-        yield Sides(*sides, seconds)
+        yield Sides(sides[0], sides[1], seconds)
 
 
 def measure(sides: Sides) -> Growth:
@@ -110,7 +110,7 @@ def _filled(data_dir: Path, url: str, token: str, cases: int) -> float:
             raise WrongAnswer(f"{status_of(data_dir, case_id)} where {status} was expected")
         samples[case_id] = tenths
     started = time.monotonic()
-    asyncio.run(bulk.fill(database.superuser_url(data_dir), samples, cases))
+    asyncio.run(bulk.fill(data_dir, samples, cases))
     found = database.value(data_dir, "select count(*) from prior_auth_case")
     if found != cases + len(samples):
         raise WrongAnswer(f"{found} cases after filling with {cases}")

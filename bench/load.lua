@@ -47,7 +47,7 @@ end
 
 local LETTERS = "ACDEFGHJKMNPQRTUVWXY"
 
--- A made-up MBI of the right shape; bulk.py has the same in SQL.
+-- A made-up MBI of the right shape; requests.py makes the same.
 local function member(n)
   local function letter(k) return LETTERS:sub(k % 20 + 1, k % 20 + 1) end
   local digits = n % 10000

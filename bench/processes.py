@@ -85,7 +85,8 @@ def _first_line(output: IO[str] | None) -> str:
 def environment(data_dir: Path) -> dict[str, str]:
     """Ours, with the settings of a sandbox in `data_dir` and no other of the product's."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("WISER_")}
-    return {**kept, "WISER_MODE": "sandbox", "WISER_DATA_DIR": str(data_dir)}
+    wide = {"WISER_CALLER_REQUESTS": "100000", "WISER_CALLER_RATE": "1000000"}
+    return {**kept, **wide, "WISER_MODE": "sandbox", "WISER_DATA_DIR": str(data_dir)}
 
 
 def serve(data_dir: Path, port: int = 0, settings: Mapping[str, str] | None = None) -> Running:
@@ -97,9 +98,9 @@ def serve(data_dir: Path, port: int = 0, settings: Mapping[str, str] | None = No
     return start(arguments, data_dir, data_dir.with_suffix(".log"), settings)
 
 
-def floor(data_dir: Path, url: str, case_id: UUID) -> Running:
+def floor(data_dir: Path, case_id: UUID) -> Running:
     """One worker of the floors (see floor.py). Raises StartError."""
-    arguments = [sys.executable, "-m", "bench.floor", url, str(case_id)]
+    arguments = [sys.executable, "-m", "bench.floor", str(data_dir), str(case_id)]
     return start(arguments, data_dir, data_dir.with_suffix(".floor.log"))
 
 

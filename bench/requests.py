@@ -96,7 +96,7 @@ def inquiry() -> Template:
 
 
 def member_number(n: int) -> str:
-    """The MBI that load.lua and bulk.py give to member `n`."""
+    """The MBI that load.lua gives to member `n`."""
     letters = "ACDEFGHJKMNPQRTUVWXY"
     x, y, z = (letters[n // step % 20] for step in (10_000, 200_000, 4_000_000))
     digits = f"{n % 10_000:04d}"

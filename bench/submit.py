@@ -76,10 +76,7 @@ def measure(data_dir: Path) -> Turns:
         if status_of(data_dir, case_id) != "affirmed":
             raise WrongAnswer(f"the request became {status_of(data_dir, case_id)}")
         database.run(data_dir, floor.make_tables)
-        url = database.superuser_url(data_dir)
-        floors = [
-            stack.enter_context(processes.floor(data_dir, url, case_id)) for _ in range(WORKERS)
-        ]
+        floors = [stack.enter_context(processes.floor(data_dir, case_id)) for _ in range(WORKERS)]
         return _by_turns(data_dir, template, token, [s.url for s in flow], [s.url for s in floors])
 
 
