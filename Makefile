@@ -32,9 +32,16 @@ UV := build/lock/bin/uv
 UV_VERSION := 0.13.9
 COMPILE := $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11
 
-# Every branch of these is run by the tests.
+# Every branch of these is run by the tests named after them. Coverage costs half of a test's speed:
+# the others run without it, and what both kinds of run have shown is put together at the end.
 WHOLE := priorauth coverage auth egress audit
 COVERED := $(WHOLE:%=--cov=wiser_fhir.%) --cov-branch --cov-report=term:skip-covered --cov-fail-under=100
+BRANCH_TESTS := $(wildcard \
+	$(foreach kind,unit property integration,$(foreach part,$(WHOLE),tests/$(kind)/$(part))) \
+	tests/integration/pas tests/integration/claims tests/integration/oauth tests/integration/sign_in \
+	tests/integration/cli tests/integration/review tests/integration/worker tests/integration/notify \
+	tests/integration/sandbox tests/unit/sandbox tests/conformance/oauth tests/conformance/audit)
+SHOWN := build/shown.json
 SECONDS ?= 60
 
 .PHONY: help
@@ -77,9 +84,16 @@ demo: $(RUNTIME) ## Send three requests through a sandbox and show what came of 
 	@WISER_MODE=sandbox $(BIN)/wiser-fhir demo
 
 .PHONY: test
-test: $(RUNTIME) $(DEV) $(TLS_SCAN) pages ## Run every test (WORKERS=2 at a time)
-	@echo "running every test"
-	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup --requirements $(COVERED) $(PYTEST)
+test: $(RUNTIME) $(DEV) $(TLS_SCAN) pages branches ## Run every test (WORKERS=2 at a time)
+	@echo "running every other test"
+	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup --requirements --shown-before $(SHOWN) \
+		$(BRANCH_TESTS:%=--ignore=%) $(PYTEST)
+
+.PHONY: branches
+branches: $(RUNTIME) $(DEV) ## Run every branch of what decides and of what lets in
+	@echo "running every branch of $(WHOLE)"
+	@mkdir -p $(dir $(SHOWN))
+	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup --show $(SHOWN) $(COVERED) $(PYTEST_BRANCHES) $(BRANCH_TESTS)
 
 # What pages load is built from the package registry, and no part of this repository.
 LFORMS := src/wiser_fhir/static/lforms

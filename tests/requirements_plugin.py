@@ -1,9 +1,12 @@
 """pytest plugin: every requirement has tests that ran and passed, or a reason why not.
 
 `pytest --requirements` checks the data files below at the end of a run and fails it otherwise. That
-only makes sense for a run of all tests, so without the option nothing is checked.
+only makes sense for a run of all tests, so without the option nothing is checked. A run of some
+tests writes down with `--show FILE` what it has shown, and a run of the others adds that with
+`--shown-before FILE`.
 """
 
+import json
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -84,6 +87,12 @@ class Outcomes:
             self.by_test.setdefault(test, True)
 
 
+    @classmethod
+    def shown(cls, file: Path) -> "Outcomes":
+        """What another run wrote down."""
+        return cls(json.loads(file.read_text(encoding="utf-8")))
+
+
 def plain(node_id: str) -> str:
     """A node id without parameters, and without the group that pytest-xdist adds."""
     return node_id.partition("[")[0].partition("@")[0]
@@ -98,11 +107,28 @@ def all_faults(files: Iterable[Path], outcomes: Mapping[str, bool]) -> list[str]
     return found
 
 
+class Show:
+    """Watches a run and writes down how its tests ended."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._outcomes = Outcomes()
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Every report arrives here, those of pytest-xdist's workers too."""
+        expected = not hasattr(report, "wasxfail")
+        self._outcomes.note(report.nodeid, report.when, report.outcome, expected=expected)
+
+    def pytest_sessionfinish(self) -> None:
+        """Write it down."""
+        self._file.write_text(json.dumps(self._outcomes.by_test), encoding="utf-8")
+
+
 class Check:
     """Watches a run and judges it at its end."""
 
-    def __init__(self) -> None:
-        self._outcomes = Outcomes()
+    def __init__(self, before: Path | None) -> None:
+        self._outcomes = Outcomes() if before is None else Outcomes.shown(before)
         self._faults: list[str] = []
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -131,9 +157,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="fail unless every mapped requirement was shown; for runs of all tests",
     )
+    parser.addoption("--show", type=Path, help="write down in this file how the tests ended")
+    parser.addoption("--shown-before", type=Path, help="how others ended, as --show wrote it down")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Watch, where asked to; a worker of pytest-xdist leaves it to the controller."""
-    if config.getoption("--requirements") and not hasattr(config, "workerinput"):
-        config.pluginmanager.register(Check(), "requirements")
+    if hasattr(config, "workerinput"):
+        return
+    if config.getoption("--requirements"):
+        before = config.getoption("--shown-before")
+        config.pluginmanager.register(Check(before), "requirements")
+    if config.getoption("--show"):
+        config.pluginmanager.register(Show(config.getoption("--show")), "shown")

@@ -2,10 +2,20 @@
 
 import ast
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
-from tests.requirements_plugin import DATA, Outcomes, Requirement, Requirements, all_faults, plain
+from tests.requirements_plugin import (
+    DATA,
+    Outcomes,
+    Requirement,
+    Requirements,
+    Show,
+    all_faults,
+    plain,
+)
 
 ROOT = Path(__file__).parents[3]
 NODE = "tests/unit/test_a.py::test_a"
@@ -100,3 +110,19 @@ def test_all_files_are_judged(tmp_path: Path) -> None:
         (tmp_path / f"{name}.toml").write_text(text)
     found = all_faults(sorted(tmp_path.glob("*.toml")), {})
     assert found == [f"a: did not run: {NODE}", f"b: did not run: {NODE}"]
+
+
+def test_what_a_run_has_shown_is_added_to_the_next(tmp_path: Path) -> None:
+    shown = tmp_path / "shown.json"
+    first = Show(shown)
+    for outcome, node in (("passed", f"{NODE}[one]"), ("failed", "tests/unit/test_b.py::test_b")):
+        report = SimpleNamespace(nodeid=node, when="call", outcome=outcome)
+        first.pytest_runtest_logreport(cast(pytest.TestReport, report))
+    first.pytest_sessionfinish()
+    together = Outcomes.shown(shown)
+    together.note("tests/unit/test_c.py::test_c", "call", "passed")
+    assert together.by_test == {
+        NODE: True,
+        "tests/unit/test_b.py::test_b": False,
+        "tests/unit/test_c.py::test_c": True,
+    }
