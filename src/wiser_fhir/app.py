@@ -148,11 +148,7 @@ def create_app(settings: Settings, clock: Clock = utc_now, *, works: bool = Fals
     telling = [(PATHS[line], subscription_routes.router_for(line)) for line in LINES]
     published = [(PATHS[line], conformance_routes.router_for(line)) for line in LINES]
     forms = [(PATHS[line], dtr.router_for(line)) for line in LINES]
-    gives_tokens = settings.auth_mode != "external"
-    metadata = [
-        (PATHS[line], metadata_router(f"metadata-{line}", gives_tokens=gives_tokens))
-        for line in LINES
-    ]
+    metadata = [(PATHS[line], metadata_router(f"metadata-{line}")) for line in LINES]
     authorization = _authorization(settings)
     look = Look(
         protected=tuple(f"{path}/" for path in PATHS.values()),

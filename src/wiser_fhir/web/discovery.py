@@ -2,7 +2,6 @@
 
 from collections.abc import Awaitable, Callable
 
-import orjson
 from fastapi import APIRouter, Request
 
 from wiser_fhir.resources import resource_path
@@ -15,27 +14,18 @@ PLACEHOLDER = b"https://deployment.invalid"
 _OPEN_TO_BROWSERS = {"Access-Control-Allow-Origin": "*"}
 
 
-def metadata_router(name: str, *, gives_tokens: bool = True) -> APIRouter:
+def metadata_router(name: str) -> APIRouter:
     """A router with the `metadata` of one line, from `capability/{name}.json`.
 
-    The address is `app.state.public_url`: a Host header decides nothing. Without `gives_tokens`
-    another issuer does, and the SMART document alone says where.
+    The address is `app.state.public_url`: a Host header decides nothing. Where tokens come from the
+    SMART document alone says.
     """
     document = (resource_path("capability") / f"{name}.json").read_bytes()
-    if not gives_tokens:
-        document = _without_endpoints(document)
     router = APIRouter(tags=["discovery"])
     described = fhir_answer("CapabilityStatement", [406])
     described.pop("openapi_extra")
     router.add_api_route("/metadata", _sender(document), name=name, methods=["GET"], **described)
     return router
-
-
-def _without_endpoints(document: bytes) -> bytes:
-    statement = orjson.loads(document)
-    for rest in statement["rest"]:
-        rest["security"].pop("extension")
-    return orjson.dumps(statement)
 
 
 def _sender(document: bytes) -> Callable[[Request], Awaitable[FhirResponse]]:

@@ -22,6 +22,7 @@ from tests.unit.priorauth.wiser_requests import (
     line,
     request,
 )
+from tests.vaults import A_SEALED
 from wiser_fhir.audit.recorder import Recorder
 from wiser_fhir.auth.people import Reviewer
 from wiser_fhir.auth.principal import Principal
@@ -214,8 +215,8 @@ values (sha256(uuid_send(:person)), :person, '2026-01-01', '2027-01-01',
 _SUBSCRIPTION = """
 insert into subscription (organization_id, id, client_id, line, status, content, sealed, host,
     base_url, created_at, updated_at)
-values (:id, :own, :client, '2.2', 'active', :content, 'x', 'https://ehr.example',
-    'https://payer.example/fhir', '2026-01-01', '2026-01-01')
+values (:id, :own, :client, '2.2', 'active', :content, :sealed,
+    'https://ehr.example', 'https://payer.example/fhir', '2026-01-01', '2026-01-01')
 """
 
 
@@ -229,7 +230,7 @@ async def a_world(app: AsyncEngine, superuser: AsyncEngine, start: datetime) -> 
             asked = text(statement)
             await db.execute(asked, {k: v for k, v in ids.items() if f":{k}" in statement})
         for content in ("id-only", "full-resource"):
-            own = {"own": time_ordered_uuid(), "content": content}
+            own = {"own": time_ordered_uuid(), "content": content, "sealed": A_SEALED}
             about = {"id": ids["id"], "client": ids["client"]}
             await db.execute(text(_SUBSCRIPTION), own | about)
     return World(app, ids["id"], ids["client"], who, MovedClock(start))
