@@ -40,7 +40,8 @@ BRANCH_TESTS := $(wildcard \
 	$(foreach kind,unit property integration,$(foreach part,$(WHOLE),tests/$(kind)/$(part))) \
 	tests/integration/pas tests/integration/claims tests/integration/oauth tests/integration/sign_in \
 	tests/integration/cli tests/integration/review tests/integration/worker tests/integration/notify \
-	tests/integration/sandbox tests/unit/sandbox tests/conformance/oauth tests/conformance/audit)
+	tests/integration/sandbox tests/unit/sandbox tests/conformance/oauth tests/conformance/audit \
+	tests/integration/crd/test_metrics.py)
 SHOWN := build/shown.json
 SECONDS ?= 60
 
@@ -86,14 +87,14 @@ demo: $(RUNTIME) ## Send three requests through a sandbox and show what came of 
 .PHONY: test
 test: $(RUNTIME) $(DEV) $(TLS_SCAN) pages branches ## Run every test (WORKERS=2 at a time)
 	@echo "running every other test"
-	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup --requirements --shown-before $(SHOWN) \
+	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup --requirements --shown-before=$(SHOWN) \
 		$(BRANCH_TESTS:%=--ignore=%) $(PYTEST)
 
 .PHONY: branches
 branches: $(RUNTIME) $(DEV) ## Run every branch of what decides and of what lets in
 	@echo "running every branch of $(WHOLE)"
 	@mkdir -p $(dir $(SHOWN))
-	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup --show $(SHOWN) $(COVERED) $(PYTEST_BRANCHES) $(BRANCH_TESTS)
+	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup --show=$(SHOWN) $(COVERED) $(PYTEST_BRANCHES) $(BRANCH_TESTS)
 
 # What pages load is built from the package registry, and no part of this repository.
 LFORMS := src/wiser_fhir/static/lforms

@@ -685,3 +685,10 @@ async def test_one_s_own_cases_do_not_come_by_the_gate(
 
 def test_a_role_is_spelled_as_the_gate_spells_it() -> None:
     assert {*PartyRole} == {"requester", "ordering", "rendering", "facility"}
+
+
+async def test_of_what_is_no_case_there_is_no_member(
+    app_engine: AsyncEngine, make_organization: MakeOrganization
+) -> None:
+    async with transaction(app_engine, await make_organization()) as db:
+        assert await repository.member_of(db, time_ordered_uuid()) is None
