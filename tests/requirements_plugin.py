@@ -86,7 +86,6 @@ class Outcomes:
         elif phase == "call":
             self.by_test.setdefault(test, True)
 
-
     @classmethod
     def shown(cls, file: Path) -> "Outcomes":
         """What another run wrote down."""
