@@ -1,5 +1,5 @@
-"""Fuzz the doors of a running sandbox: `python -m fuzz.api 60` for 60 seconds. Exit code 1 for an
-answer that our own description does not promise, a 5xx, or a server that is gone.
+"""Fuzz the doors of a running sandbox: `python -m fuzz.api 60` for 60 seconds. Exit code 1 for a
+5xx, or a server that is gone. What else the description promises is held by tests/property/api.
 
 schemathesis makes the requests of our OpenAPI description, with other luck each time; the seed is
 printed, and `python -m fuzz.api 60 <seed>` has the same luck again.
@@ -47,7 +47,7 @@ def fuzz(seconds: float, seed: int) -> int:
             while time.monotonic() < until:
                 turn += 1
                 made += _try(operations[turn % len(operations)], headers, turn)
-            httpx.get(f"{server.url}/health/live").raise_for_status()
+            httpx.get(f"{server.url}/healthz").raise_for_status()
     return made
 
 
@@ -66,8 +66,7 @@ def _try(operation: Any, headers: dict[str, str], seed: int) -> int:
     def keeps_its_promises(case: Any) -> None:
         nonlocal made
         made += 1
-        checks = [schemathesis.checks.positive_data_acceptance]
-        case.call_and_validate(headers=headers, excluded_checks=checks)
+        case.call_and_validate(headers=headers, checks=[schemathesis.checks.not_a_server_error])
 
     keeps_its_promises()
     return made

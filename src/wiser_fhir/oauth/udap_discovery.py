@@ -12,6 +12,7 @@ from wiser_fhir.errors import NotFound
 from wiser_fhir.oauth.udap_door import door_of
 
 CRL_PATH = "/udap/crl"
+_CRL = "application/pkix-crl"
 
 _OPEN_TO_BROWSERS = {"Access-Control-Allow-Origin": "*"}
 _ABSENT: dict[int | str, dict[str, Any]] = {
@@ -61,9 +62,17 @@ def crl_router() -> APIRouter:
         file = door_of(request).crl
         if file is None:
             raise NotFound("list")
-        return FileResponse(file, media_type="application/pkix-crl")
+        return FileResponse(file, media_type=_CRL)
 
+    binary = {"schema": {"type": "string", "format": "binary"}}
+    sent = {"description": "The list, in DER.", "content": {_CRL: binary}}
     router.add_api_route(
-        CRL_PATH, crl, name="udap-crl", methods=["GET"], response_model=None, responses=_ABSENT
+        CRL_PATH,
+        crl,
+        name="udap-crl",
+        methods=["GET"],
+        response_model=None,
+        response_class=FileResponse,
+        responses={200: sent, **_ABSENT},
     )
     return router

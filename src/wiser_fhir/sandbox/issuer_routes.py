@@ -20,7 +20,7 @@ _BAD_REQUEST, _UNAUTHORIZED = 400, 401
 
 def router(issuer: Issuer) -> APIRouter:
     """Its routes. Only a sandbox has them."""
-    found = APIRouter(prefix=PATH, tags=["sandbox"])
+    found = APIRouter(prefix=PATH, tags=["sandbox"], include_in_schema=False)
 
     @found.get("/.well-known/openid-configuration")
     async def metadata() -> dict[str, Any]:

@@ -35,7 +35,7 @@ CALLBACK = f"{PATH}/callback"
 
 _SEE_OTHER = 303
 
-router = APIRouter(tags=["sign-in"])
+router = APIRouter(tags=["sign-in"], include_in_schema=False)
 
 
 class MeOut(BaseModel):
