@@ -29,6 +29,9 @@ _PARSING = anyio.CapacityLimiter(1)
 _turns = Turns()
 _MOST_FIELDS = 200
 _CHUNK = 1024 * 1024
+# FHIR asks for 18 digits to be handled.
+MAX_DIGITS = 1_000
+_ENDLESS = re.compile(rb"[:,\[][ \t\r\n]*-?[0-9][0-9.]{%d}" % MAX_DIGITS)
 
 # orjson writes 254 levels and no more. Wrapped in 190, what is deeper than 64 no longer fits.
 _ORJSON_LEVELS = 254
@@ -138,6 +141,7 @@ def parse_json(body: bytes) -> dict[str, Any]:
         body = body[len(BOM) :]
     if len(body) > LARGE:
         _check_token_count(body)
+        _check_numbers(body)
     try:
         parsed = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -182,6 +186,15 @@ def _check_token_count(body: bytes) -> None:
         tokens += chunk.count(b",") + chunk.count(b"[") + chunk.count(b"{")
         if tokens > MAX_TOKENS:
             raise TooLarge(f"The body holds more than {MAX_TOKENS:,} values.")
+
+
+def _check_numbers(body: bytes) -> None:
+    """Refuse a large body with an endless number: each reading of it would be another large text."""
+    view = memoryview(body)
+    for start in range(0, len(body), _CHUNK):
+        # A number that begins at the end of a piece is whole in what follows it.
+        if _ENDLESS.search(view[start : start + _CHUNK + 2 * MAX_DIGITS]):
+            raise Malformed(f"A number has more than {MAX_DIGITS:,} digits.")
 
 
 def _check_depth(parsed: dict[str, Any]) -> None:

@@ -133,6 +133,19 @@ def test_a_large_body_of_structure_alone_is_refused() -> None:
         parse_json(b'{"a":[' + b"[]," * 600_000 + b"[]]}")
 
 
+@pytest.mark.parametrize("before", [0, 2 * LARGE, LARGE - 40, LARGE - 1_000])
+@pytest.mark.parametrize("number", [b"9", b"0.", b"-1.5"])
+def test_a_large_body_with_an_endless_number_is_refused(before: int, number: bytes) -> None:
+    text = b'{"text":"' + b"A" * before + b'","n": ' + number + b"1" * 2 * LARGE + b"}"
+    with pytest.raises(Malformed, match="1,000 digits"):
+        parse_json(text)
+
+
+def test_digits_in_a_text_are_no_number() -> None:
+    text = "7" * 2 * LARGE
+    assert parse_json(orjson.dumps({"data": text, "n": 1.5}))["data"] == text
+
+
 def test_a_large_attachment_passes() -> None:
     text = b'{"data":"' + b"QUJD" * 1_000_000 + b'"}'
     assert len(parse_json(text)["data"]) == 4_000_000
