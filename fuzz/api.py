@@ -1,5 +1,5 @@
-"""Fuzz the doors of a running sandbox: `python -m fuzz.api 60` for 60 seconds. Exit code 1 for a
-5xx, or a server that is gone. What else the description promises is held by tests/property/api.
+"""Fuzz the doors of a running sandbox: `python -m fuzz.api 60` for 60 seconds. Exit code 1 for an
+answer that our own description does not promise, a 5xx, or a server that is gone.
 
 schemathesis makes the requests of our OpenAPI description, with other luck each time; the seed is
 printed, and `python -m fuzz.api 60 <seed>` has the same luck again.
@@ -32,6 +32,7 @@ def environment(folder: Path) -> dict[str, str]:
         "WISER_DATA_DIR": str(folder),
         "WISER_LOG_LEVEL": "error",
         "WISER_CALLER_RATE": str(_MOST),
+        "WISER_STRANGER_RATE": str(_MOST),
     }
 
 
@@ -66,7 +67,10 @@ def _try(operation: Any, headers: dict[str, str], seed: int) -> int:
     def keeps_its_promises(case: Any) -> None:
         nonlocal made
         made += 1
-        case.call_and_validate(headers=headers, checks=[schemathesis.checks.not_a_server_error])
+        case.call_and_validate(
+            headers=headers,
+            excluded_checks=[schemathesis.checks.positive_data_acceptance],
+        )
 
     keeps_its_promises()
     return made

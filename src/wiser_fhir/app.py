@@ -273,7 +273,7 @@ def _furnish(app: FastAPI, tools: _Tools, other: Issuer | None) -> None:
     state = app.state
     state.public_url = settings.public_url
     callers = CallerLimits(settings.caller_requests, settings.caller_rate)
-    state.limits = Limits(callers, StrangerLimits(), MissBudget())
+    state.limits = Limits(callers, StrangerLimits(settings.stranger_rate), MissBudget())
     state.engine = engine
     embedded = Authenticator(engine, clock)
     state.authenticator = authenticators(settings, engine, clock, embedded, other)

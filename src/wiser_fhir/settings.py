@@ -347,6 +347,13 @@ class Settings(BaseSettings):
         description="Requests a second of one organization or person, per process, for long; ten"
         " times as many may come at once. Beyond it the answer is 429.",
     )
+    stranger_rate: float = Field(
+        20,
+        gt=0,
+        description="Vain attempts a second to show who one is, of one address, per process, for"
+        " long; ten times as many may come at once. Beyond it the answer is 429, and no audit row"
+        " is written. More where a proxy shows no certificate and so all come from its address.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="How much is logged."
     )

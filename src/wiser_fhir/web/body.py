@@ -189,7 +189,7 @@ def _check_token_count(body: bytes) -> None:
 
 
 def _check_numbers(body: bytes) -> None:
-    """Refuse a large body with an endless number: each reading of it would be another large text."""
+    """Refuse a large body with an endless number: each reading of it is another large text."""
     view = memoryview(body)
     for start in range(0, len(body), _CHUNK):
         # A number that begins at the end of a piece is whole in what follows it.

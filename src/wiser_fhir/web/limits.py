@@ -29,7 +29,6 @@ Key = TypeVar("Key", bound=Hashable)
 BURST_SECONDS: Final = 10.0
 MISSES: Final = 20
 MISS_SECONDS: Final = 60.0
-STRANGER_RATE: Final = 20.0
 _REMEMBERED: Final = 4_096
 
 _AT_ONCE = "Too many requests at once."
@@ -116,9 +115,7 @@ class StrangerLimits:
     Whoever shows who it is passes, whatever others at its address have done.
     """
 
-    def __init__(
-        self, rate: float = STRANGER_RATE, monotonic: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, rate: float, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._buckets: _Buckets[str] = _Buckets(rate, monotonic)
 
     def attempt(self, address: str) -> None:

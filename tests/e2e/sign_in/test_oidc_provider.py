@@ -58,9 +58,9 @@ class Place:
 class Browser:
     """Goes where it is sent, keeps cookies, and fills in the provider's forms."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, http: httpx.Client) -> None:
         self.url = url
-        self.http = httpx.Client(timeout=20)
+        self.http = http
         self.prompts: list[str] = []
 
     def sign_in(self, person: str, **parameters: str) -> httpx.Response:
@@ -150,10 +150,16 @@ def place(
             yield found
 
 
+@pytest.fixture
+def browser(place: Place) -> Iterator[Browser]:
+    """Somebody's browser, closed at the end."""
+    with httpx.Client(timeout=20) as http:
+        yield Browser(place.url, http)
+
+
 async def test_a_clinician_signs_in_steps_up_decides_and_signs_out(
-    place: Place, superuser_engine: AsyncEngine
+    place: Place, browser: Browser, superuser_engine: AsyncEngine
 ) -> None:
-    browser = Browser(place.url)
     welcome = browser.sign_in("rhoda", return_to="/sign-in/welcome")
     assert (welcome.status_code, "Rhoda Reviewer" in welcome.text) == (200, True)
     assert browser.prompts == ["login", "consent"]
@@ -184,9 +190,8 @@ async def test_a_clinician_signs_in_steps_up_decides_and_signs_out(
 
 
 async def test_who_has_an_account_there_and_is_not_on_our_list_does_not_get_in(
-    place: Place,
+    browser: Browser,
 ) -> None:
-    browser = Browser(place.url)
     page = browser.sign_in("somebody-else")
     assert (page.status_code, "not on the list" in page.text) == (403, True)
     assert browser.me().status_code == 401

@@ -21,6 +21,7 @@ from wiser_fhir.resources import resource_path
 
 PROMISED = {200, 400, 401, 403, 404, 406, 409, 413, 415, 422}
 LEAST_SHARE_OF_200 = 0.3
+WIDE = {"WISER_CALLER_RATE": "100000", "WISER_STRANGER_RATE": "100000"}
 QUICK = settings(
     deadline=None,
     derandomize=True,
@@ -33,7 +34,7 @@ QUICK = settings(
 @pytest.fixture
 def api(empty_database: Urls, tmp_path: Path) -> Iterator[httpx.Client]:
     """A client with a token of a running sandbox."""
-    environment = sandbox(empty_database, tmp_path) | {"WISER_CALLER_RATE": "100000"}
+    environment = sandbox(empty_database, tmp_path) | WIDE
     with serving(environment) as server:
         headers = {"Authorization": f"Bearer {token(environment)}"}
         with httpx.Client(base_url=server.url, headers=headers, timeout=30) as client:
@@ -52,11 +53,7 @@ def test_the_described_operations_keep_their_promises(api: httpx.Client) -> None
         def _keeps_its_promises(case: Any) -> None:
             case.call_and_validate(
                 headers={"Authorization": api.headers["Authorization"]},
-                # Who is let in is tests/integration/isolation's: so many strangers get 429 here.
-                excluded_checks=[
-                    schemathesis.checks.positive_data_acceptance,
-                    schemathesis.checks.ignored_auth,
-                ],
+                excluded_checks=[schemathesis.checks.positive_data_acceptance],
             )
 
         _keeps_its_promises()
