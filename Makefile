@@ -43,6 +43,7 @@ BRANCH_TESTS := $(wildcard \
 	tests/integration/sandbox tests/unit/sandbox tests/conformance/oauth tests/conformance/audit \
 	tests/integration/crd/test_metrics.py)
 SHOWN := build/shown.json
+TLS_SCAN := build/tls-scan/installed-$(call sum,requirements/tls-scan.txt)
 SECONDS ?= 60
 
 .PHONY: help
@@ -130,7 +131,6 @@ $(SCAN):
 scan: $(SCAN) ## Look for holes: bandit, own semgrep rules, secrets, advisories
 	@build/scan/bin/python -m scan
 
-TLS_SCAN := build/tls-scan/installed-$(call sum,requirements/tls-scan.txt)
 $(TLS_SCAN):
 	@echo "installing what looks at the listeners"
 	@rm -rf build/tls-scan && $(PYTHON) -m venv build/tls-scan
