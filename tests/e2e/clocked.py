@@ -1,23 +1,22 @@
 """A server or a worker in a process of its own, by a clock that a test moves.
 
-`python clocked.py CLOCK serve` and `python clocked.py CLOCK worker` do what the commands of
-`wiser-fhir` do, but for two things. CLOCK is a file that holds an instant: that of its writing,
-from which time goes on. And the server does no work beside.
+`by(clock)` is a program that does what `wiser-fhir serve` and `wiser-fhir worker` do, but for two
+things. It goes by the clock, a file that holds an instant: that of its writing, from which time
+goes on. And the server does no work beside.
 """
 
 import asyncio
 import os
-import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
+from tests.e2e.program import Program
 from wiser_fhir import server, worker
 from wiser_fhir.app import create_app
 from wiser_fhir.clock import Clock, utc_now
 from wiser_fhir.settings import Settings
-
-PROGRAM = str(Path(__file__))
 
 
 @dataclass(frozen=True)
@@ -53,6 +52,11 @@ def work(settings: Settings, clock: Clock) -> None:
     asyncio.run(worker.run(settings, clock, lambda: print("working", flush=True)))
 
 
-if __name__ == "__main__":
-    act = {"serve": serve, "worker": work}[sys.argv[2]]
-    act(Settings.from_env(), FileClock(Path(sys.argv[1])))
+def by(clock: FileClock) -> Program:
+    """A program that serves or works by this clock."""
+    return partial(_run, clock)
+
+
+def _run(clock: FileClock, arguments: list[str]) -> None:
+    act = {"serve": serve, "worker": work}[arguments[0]]
+    act(Settings.from_env(), clock)

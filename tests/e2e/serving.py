@@ -1,32 +1,26 @@
-"""A real `wiser-fhir serve` in a process of its own, as an operator starts it."""
+"""A real `wiser-fhir serve` in a process of its own."""
 
 import os
-import subprocess
-import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Timer
 
+from tests.e2e.program import Program, Started, command, printed, start
 from tests.vaults import ENVIRONMENT
 from wiser_fhir.db.embedded import Urls
-
-PROGRAM = ("-m", "wiser_fhir.cli")
-_START_WITHIN = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class Running:
     """A server that answers at `url`."""
 
-    process: "subprocess.Popen[str]"
+    process: Started
     url: str
 
     def kill(self) -> None:
         """SIGKILL: nothing of the process gets to clean up."""
         self.process.kill()
-        self.process.wait(timeout=30)
 
 
 def sandbox(urls: Urls, data_dir: Path) -> dict[str, str]:
@@ -43,30 +37,17 @@ def sandbox(urls: Urls, data_dir: Path) -> dict[str, str]:
 
 
 @contextmanager
-def serving(environment: Mapping[str, str], program: Sequence[str] = PROGRAM) -> Iterator[Running]:
+def serving(environment: Mapping[str, str], program: Program = command) -> Iterator[Running]:
     """A server on a free port. Ended by SIGTERM, if it still lives."""
-    command = [sys.executable, *program, "serve", "--port", "0"]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, text=True, env=dict(environment)
-    ) as process:
-        late = Timer(_START_WITHIN, process.kill)
-        late.start()
-        try:
-            assert process.stdout is not None
-            ready = process.stdout.readline()
-            late.cancel()
-            assert ready.startswith("ready http"), ready
-            yield Running(process, ready.split()[1])
-        finally:
-            late.cancel()
-            process.terminate()
-            process.wait(timeout=30)
+    process = start(environment, "serve", "--port", "0", program=program)
+    try:
+        ready = process.line()
+        assert ready.startswith("ready http"), ready
+        yield Running(process, ready.split()[1])
+    finally:
+        process.end()
 
 
 def token(environment: Mapping[str, str], client: str = "sandbox-ehr") -> str:
     """A token as the command prints it."""
-    command = [sys.executable, "-m", "wiser_fhir.cli", "token", "--client", client, "--ttl", "1h"]
-    printed = subprocess.run(
-        command, env=dict(environment), capture_output=True, text=True, check=True
-    )
-    return printed.stdout.split()[-1]
+    return printed(environment, "token", "--client", client, "--ttl", "1h").split()[-1]

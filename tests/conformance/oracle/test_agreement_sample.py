@@ -36,7 +36,7 @@ def _shuffled(case: Case) -> str:
     return sha256(case.name.encode()).hexdigest()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def agreement(request: pytest.FixtureRequest) -> Agreement:
     chosen = sample()
     verdicts = Verdicts(lambda: nullcontext(request.getfixturevalue("judge")))

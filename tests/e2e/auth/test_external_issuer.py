@@ -1,8 +1,6 @@
 """Tokens of an issuer that others wrote, over sockets: JWTs, introspection, beside our own."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote
@@ -13,6 +11,7 @@ import pytest
 from tests.bundles import request_bundle
 from tests.e2e.auth.issuing import RESOURCE, Member, RunningIssuer, issuing
 from tests.e2e.node.packages import NodePackages, node_packages
+from tests.e2e.program import printed
 from tests.e2e.serving import sandbox, serving, token
 from tests.pki import client_tls, issued, pki, server_certificate, stored
 from wiser_fhir.db.embedded import Urls
@@ -26,17 +25,9 @@ LET_IN, KEPT_OUT, TOO_LITTLE = 404, 401, 403
 SUBMIT = "/fhir/Claim/$submit"
 
 
-def command(environment: Mapping[str, str], *arguments: str) -> str:
-    """What a `wiser-fhir` command that must succeed prints."""
-    line = [sys.executable, "-m", "wiser_fhir.cli", *arguments]
-    done = subprocess.run(line, env=dict(environment), capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 def trusting(environment: Mapping[str, str], issuer: RunningIssuer, mode: str) -> dict[str, str]:
     """The environment of a server that takes the issuer's tokens for one client."""
-    command(
+    printed(
         environment,
         *("client", "add", CLIENT, "--organization", "Sandbox Clearinghouse"),
         *("--scope", "system/Claim.c", "--scope", "system/ClaimResponse.rs"),
@@ -100,7 +91,7 @@ def test_jwts_of_an_issuer_open_what_it_and_we_both_grant(
                 assert httpx.post(f"{server.url}{path}", data={"a": "b"}).status_code == 404
             known = f"{server.url}/.well-known/oauth-authorization-server"
             assert httpx.get(known).status_code == 404
-            command(environment, "client", "external", CLIENT, issuer.url, CLIENT, "--revoke")
+            printed(environment, "client", "external", CLIENT, issuer.url, CLIENT, "--revoke")
             assert answer(server.url, issuer.token(system)) == KEPT_OUT
 
 
@@ -111,7 +102,7 @@ def test_an_issuer_is_asked_about_each_token(
     with issuing(node_packages, "opaque", system, us) as issuer:
         environment = trusting(sandbox(empty_database, tmp_path), issuer, "both")
         environment = asking(environment, issuer, us, tmp_path)
-        keys = json.loads(command(environment, "issuer-keys"))["keys"]
+        keys = json.loads(printed(environment, "issuer-keys"))["keys"]
         assert [each["kid"] for each in keys] == [us.key.thumbprint()]
         assert "d" not in keys[0]
         with serving(environment) as server:

@@ -10,8 +10,9 @@ from joserfc.jwk import ECKey, RSAKey
 from typer.testing import CliRunner
 
 from tests.database import run_sql
-from tests.e2e.auth.test_external_issuer import KEPT_OUT, LET_IN, SOMETHING, command
+from tests.e2e.auth.test_external_issuer import KEPT_OUT, LET_IN, SOMETHING
 from tests.e2e.node.packages import NodePackages, node_packages
+from tests.e2e.program import printed
 from tests.e2e.serving import Running, sandbox, serving
 from wiser_fhir.cli import cli
 from wiser_fhir.db.embedded import Embedded, Urls
@@ -47,7 +48,7 @@ def registered(
     file.write_text(json.dumps({"keys": [public]}), encoding="utf-8")
     scopes = [part for each in sorted(REGISTERED) for part in ("--scope", each)]
     organization = ("--organization", "Sandbox Clearinghouse")
-    command(environment, "client", "add", name, *organization, *scopes, "--jwks", str(file), *more)
+    printed(environment, "client", "add", name, *organization, *scopes, "--jwks", str(file), *more)
 
 
 def order(server: Running, library: str, name: str, key: dict[str, Any]) -> dict[str, Any]:

@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -33,6 +31,7 @@ from tests.e2e.crd.fake_ehr import (
     fake_ehr,
     holdings,
 )
+from tests.e2e.program import printed
 from tests.e2e.serving import sandbox, serving, token
 from tests.vaults import engine_of, opened_bodies, opened_columns
 from wiser_fhir import exact
@@ -206,14 +205,8 @@ def test_a_token_that_the_ehr_refuses_leaves_what_came_along(place: Place) -> No
 def test_one_jwt_serves_three_calls_and_the_command_prints_one(place: Place) -> None:
     bodies = [order_sign(place.ehr.base, TOKEN, line) for line in ("2.2", "2.0", "2.2")]
     url = place.caller.service("order-sign")
-    command = [sys.executable, "-m", "wiser_fhir.cli", "cds-token", "--client", "sandbox-ehr", url]
-    printed = subprocess.run(
-        command, env=place.environment, capture_output=True, text=True, check=True
-    )
-    ids = [
-        said(informed(answer(place.caller.call(body, printed.stdout.strip()))), ASSERTION)[0]
-        for body in bodies
-    ]
+    jwt = printed(place.environment, "cds-token", "--client", "sandbox-ehr", url).strip()
+    ids = [said(informed(answer(place.caller.call(body, jwt))), ASSERTION)[0] for body in bodies]
     assert len(set(ids)) == 3
     [used] = place.rows("select uses from cds_jwt order by expires_at desc limit 1")
     assert used == {"uses": 3}

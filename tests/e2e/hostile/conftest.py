@@ -11,8 +11,8 @@ from tests.e2e.hostile.town import ORIGIN, Town, neighbour
 from tests.e2e.server.test_command import sandbox
 from tests.e2e.serving import serving
 from wiser_fhir.auth import client_keys, clients, tokens
-from wiser_fhir.auth.client_keys import Keys
 from wiser_fhir.auth.clients import NewClient
+from wiser_fhir.auth.registration import Keys
 from wiser_fhir.clock import utc_now
 from wiser_fhir.db.embedded import Embedded, Urls
 from wiser_fhir.db.engine import create_engine, transaction

@@ -4,8 +4,6 @@ Each has a token of its own and asks the server as its program would.
 """
 
 import csv
-import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,7 +12,7 @@ import httpx
 import orjson
 
 from tests.bundles import Json, Line, inquiry_bundle
-from tests.e2e.serving import PROGRAM
+from tests.e2e.program import printed
 from tests.subscriptions import a_subscription
 from wiser_fhir.auth import people, tokens
 from wiser_fhir.db.embedded import Urls
@@ -47,12 +45,7 @@ class Commands:
 
     def run(self, *arguments: str) -> str:
         """What a command prints."""
-        command = [sys.executable, *PROGRAM, *arguments]
-        environment = dict(self.environment)
-        done = subprocess.run(
-            command, env=environment, capture_output=True, text=True, timeout=60, check=True
-        )
-        return done.stdout
+        return printed(self.environment, *arguments)
 
     def register(self, first: str, last: str) -> list[dict[str, str]]:
         """The register of tracking numbers ordered on these days."""

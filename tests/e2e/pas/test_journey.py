@@ -5,8 +5,7 @@ of their own; one is killed while an event waits that nobody takes.
 """
 
 import asyncio
-import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -16,11 +15,12 @@ import httpx
 import pytest
 
 from tests.bundles import Json, Line, affirming_answers, request_bundle
-from tests.e2e.clocked import PROGRAM, FileClock
+from tests.e2e.clocked import FileClock, by
 from tests.e2e.pas.actors import Clinician, Commands, Contractor, Provider, issued, of_kind
 from tests.e2e.pas.subscriber import ListeningProgram, eventually
+from tests.e2e.program import Program, Started
 from tests.e2e.serving import sandbox, serving
-from tests.e2e.working import killed, started_worker
+from tests.e2e.working import started_worker
 from tests.integration.pas.attaching import attachment, call
 from tests.integration.pas.door import actions, claim_response
 from tests.subscriptions import parameters
@@ -48,8 +48,8 @@ class Workers:
     """The worker there is, if any."""
 
     environment: Mapping[str, str]
-    program: Sequence[str]
-    running: "list[subprocess.Popen[str]]" = field(default_factory=list)
+    program: Program
+    running: list[Started] = field(default_factory=list)
 
     def start(self) -> None:
         """One more, which works when this returns."""
@@ -58,7 +58,7 @@ class Workers:
     def kill(self) -> None:
         """Kill whatever works, with kill -9."""
         while self.running:
-            killed(self.running.pop())
+            self.running.pop().kill()
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def stage(empty_database: Urls, tmp_path: Path) -> Iterator[Stage]:
     listener = ListeningProgram.at_a_free_port(tmp_path)
     environment = sandbox(empty_database, tmp_path / "data")
     environment |= {"WISER_SANDBOX_HOSTS": listener.origin}
-    commands, program = Commands(environment), (PROGRAM, str(clock.file))
+    commands, program = Commands(environment), by(clock)
     listener.start()
     workers = Workers(environment, program)
     try:

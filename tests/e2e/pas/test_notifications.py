@@ -17,7 +17,7 @@ from sqlalchemy import text
 from tests.bundles import Line, affirming_answers, request_bundle
 from tests.e2e.pas.subscriber import ListeningProgram, eventually
 from tests.e2e.serving import sandbox, serving, token
-from tests.e2e.working import killed, started_worker
+from tests.e2e.working import started_worker
 from tests.subscriptions import SECRET, TOPIC, a_subscription, parameters
 from wiser_fhir.clock import utc_now
 from wiser_fhir.db.embedded import Urls
@@ -126,7 +126,7 @@ def test_every_event_arrives_in_order_whoever_is_killed(
             case_id = ehr.pend("2.2")
             for round_ in range(KILLS):
                 ehr.tell(case_id, EVENTS_A_ROUND)
-                killed(workers[round_ % 2])
+                workers[round_ % 2].kill()
                 listener.kill()
                 ehr.tell(case_id, EVENTS_A_ROUND)
                 listener.start()
@@ -134,7 +134,7 @@ def test_every_event_arrives_in_order_whoever_is_killed(
             eventually(lambda: ehr.undelivered() == 0, 120, "the last event")
         finally:
             for worker in workers:
-                killed(worker)
+                worker.kill()
         for own_id in own:
             numbers = listener.numbers(own_id)
             assert sorted(numbers) == numbers
@@ -155,9 +155,7 @@ def test_without_a_crash_nothing_is_told_twice_and_both_lines_get_their_shape(
             eventually(lambda: ehr.undelivered() == 0, 60, "the last event")
         finally:
             for worker in workers:
-                worker.terminate()
-                worker.wait(timeout=30)
-                killed(worker)
+                worker.end()
         for own_id in own:
             assert listener.kinds(own_id) == ["handshake"] + ["event-notification"] * 40
             assert listener.numbers(own_id) == list(range(1, 41))
@@ -196,7 +194,7 @@ def test_a_listener_that_misbehaves_for_a_while_misses_nothing(
             listener.behave("ok")
             eventually(lambda: ehr.undelivered() == 0, 120, "the last event")
         finally:
-            killed(worker)
+            worker.kill()
         numbers = listener.numbers(own_id)
         assert numbers[:3] == [1, 1, 1]
         assert numbers[-3:] == [1, 2, 3]

@@ -14,7 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.e2e.pas.subscriber import eventually
-from tests.e2e.serving import PROGRAM, sandbox, token
+from tests.e2e.serving import sandbox, token
 from tests.pki import EHR_URI, rogue, stored
 from wiser_fhir.cli import cli
 from wiser_fhir.db.embedded import Urls
@@ -27,7 +27,7 @@ ABSENT = "/fhir/ClaimResponse/0190a1b2-0000-7000-8000-000000000001"
 
 
 def command(*arguments: str) -> list[str]:
-    return [sys.executable, *PROGRAM, *arguments]
+    return [sys.executable, "-m", "wiser_fhir.cli", *arguments]
 
 
 @pytest.fixture(scope="module")

@@ -3,8 +3,6 @@
 import json
 import re
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from html import unescape
@@ -21,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from tests.bundles import request_bundle
 from tests.e2e.node.packages import NodePackages
 from tests.e2e.node.packages import node_packages as node_packages
+from tests.e2e.program import printed
 from tests.e2e.serving import sandbox, serving, token
 from tests.integration.pas.door import CARE_UNMET, claim_response
 from wiser_fhir.db.embedded import Urls
@@ -45,14 +44,7 @@ class Place:
 
     def command(self, *arguments: str) -> str:
         """What a command of ours prints."""
-        done = subprocess.run(
-            [sys.executable, "-m", "wiser_fhir.cli", *arguments],
-            env=dict(self.environment),
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        return done.stdout
+        return printed(self.environment, *arguments)
 
 
 class Browser:
@@ -187,6 +179,8 @@ async def test_a_clinician_signs_in_steps_up_decides_and_signs_out(
     assert out.status_code == 303
     for dead in (before, session):
         assert browser.status_with(dead) == 401
+    browser.sign_in("rhoda")
+    assert browser.prompts == ["login", "consent", "login", "login"]
 
 
 async def test_who_has_an_account_there_and_is_not_on_our_list_does_not_get_in(
