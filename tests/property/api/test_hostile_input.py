@@ -42,13 +42,16 @@ def api(empty_database: Urls, tmp_path: Path) -> Iterator[httpx.Client]:
 
 
 def test_the_described_operations_keep_their_promises(api: httpx.Client) -> None:
-    """schemathesis on our own OpenAPI: what it makes up, and what we describe of the answers."""
+    """schemathesis on our own OpenAPI: what it makes up, and what we describe of the answers.
+
+    A few of each operation; `make fuzz` goes on from other seeds for as long as one likes.
+    """
     schema = schemathesis.openapi.from_url(str(api.base_url.join("/openapi.json")))
     operations: list[Any] = [found.ok() for found in schema.get_all_operations()]  # type: ignore[union-attr]
     assert len(operations) >= 10
     for operation in operations:
 
-        @settings(QUICK, max_examples=40)
+        @settings(QUICK, max_examples=12)
         @given(case=operation.as_strategy())
         def _keeps_its_promises(case: Any) -> None:
             case.call_and_validate(
