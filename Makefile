@@ -172,7 +172,7 @@ cql: $(RUNTIME) $(DEV) ## Translate the population logic anew (Node)
 
 .PHONY: docs
 docs: $(RUNTIME) ## Write the pages that are made from the code
-	@$(BIN)/python -c 'from wiser_fhir.settings import configuration_page as page; print(page(), end="")' > docs/configuration.md
+	@$(BIN)/python -c 'from wiser_fhir.deployment.configuration import configuration_page as page; print(page(), end="")' > docs/configuration.md
 
 .PHONY: lock
 lock: $(UV) ## Renew the lock files

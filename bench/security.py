@@ -31,10 +31,10 @@ from wiser_fhir.audit.recorder import AuditRow, write
 from wiser_fhir.audit.sealing import TrailSealer
 from wiser_fhir.audit.verifying import Verifier
 from wiser_fhir.auth import client_keys, clients, sessions, tokens
-from wiser_fhir.auth.client_keys import Keys
 from wiser_fhir.auth.clients import NewClient
 from wiser_fhir.auth.jws import read_jwt, registry, verify
 from wiser_fhir.auth.keys import read_keys
+from wiser_fhir.auth.registration import Keys
 from wiser_fhir.auth.sessions import Sessions
 from wiser_fhir.auth.tokens import Authenticator
 from wiser_fhir.clock import utc_now
@@ -262,7 +262,7 @@ async def _trail(urls: Urls, audit_key: bytes) -> Trail:
         async with transaction(engine) as db:
             for _ in range(SEALED):
                 await write(db, _audited())
-        sealer, started = TrailSealer(engine, keys.current, utc_now), time.perf_counter()
+        sealer, started = TrailSealer(engine, keys, utc_now), time.perf_counter()
         sealed = 0
         while done := await sealer():
             sealed += done

@@ -1,5 +1,5 @@
-"""What is fuzzed: every reader of bytes that strangers send. Each may refuse, in its own words; any
-other exception is a finding.
+"""What is fuzzed: readers of what strangers send, those in `TARGETS`. Each may refuse, in its own
+words; any other exception is a finding.
 """
 
 from base64 import urlsafe_b64encode

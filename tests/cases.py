@@ -167,6 +167,7 @@ def a_write(
         answer=answer,
         answered_at=submission.received_at,
         audit=an_act(case),
+        decision_key=bytes(32),
         documents=(DocumentFacts("DocumentReference", None, "application/pdf", 1200, b"\1" * 32),),
     )
 

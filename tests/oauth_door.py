@@ -3,10 +3,9 @@
 `Place` is one process: what a test makes of it, it makes over ASGI, on the real database.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import cached_property
 from secrets import token_urlsafe
 from typing import Any
@@ -14,16 +13,16 @@ from uuid import UUID
 
 import orjson
 from fastapi import FastAPI
-from httpx import ASGITransport, AsyncClient, Response
+from httpx import AsyncClient, Response
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from tests.authorization_app import NoneRevoked, Stored, authorization_app, calling
+from tests.clocks import Time
 from tests.database import MakeOrganization
 from tests.hand_made_jwt import Json, Pair, ec_pair, header_for, jwt
-from tests.limits import wide
-from tests.pki import showing
-from wiser_fhir.audit.recorder import Recorder
 from wiser_fhir.auth.assertion import CertificateKeys, ClientAssertions
+from wiser_fhir.auth.authenticators import Authenticators
 from wiser_fhir.auth.keys import JsonSource, JwksCache
 from wiser_fhir.auth.scopes import ALL_SCOPES
 from wiser_fhir.auth.tokens import Authenticator
@@ -34,10 +33,7 @@ from wiser_fhir.oauth.endpoints import Endpoints
 from wiser_fhir.oauth.server import AuthorizationServer
 from wiser_fhir.priorauth.numbers import time_ordered_uuid
 from wiser_fhir.sandbox.authority import Issued
-from wiser_fhir.web.application import Look, application
-from wiser_fhir.web.connection import Trust
 from wiser_fhir.web.discovery import metadata_router
-from wiser_fhir.web.session_cookie import Cookies
 
 NOW = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
 ISSUER = "https://payer.example"
@@ -47,18 +43,6 @@ JWT_BEARER = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 AT_ISSUER = Endpoints(ISSUER)
 KEY = ec_pair("client-key")
 NAME = "an-ehr"
-
-
-class Time:
-    """A clock and a monotonic one that a test moves."""
-
-    passed = 0.0
-
-    def now(self) -> datetime:
-        return NOW + timedelta(seconds=self.passed)
-
-    def monotonic(self) -> float:
-        return self.passed
 
 
 @dataclass
@@ -86,16 +70,6 @@ class Servers:
 
 
 @dataclass
-class NoneRevoked:
-    """A list of revoked certificates, made by the test."""
-
-    thumbprints: set[str] = field(default_factory=set)
-
-    def names(self, thumbprint: str) -> bool:
-        return thumbprint in self.thumbprints
-
-
-@dataclass
 class Place:
     """One process of the authorization server."""
 
@@ -111,22 +85,17 @@ class Place:
     def app(self) -> FastAPI:
         """The application, made once."""
         routers = [
-            ("/fhir", discovery.smart_router("smart-2.2")),
-            ("/v2.0/fhir", discovery.smart_router("smart-2.0")),
+            ("/fhir", discovery.smart_router("smart-2.2", discovery.smart_configuration)),
+            ("/v2.0/fhir", discovery.smart_router("smart-2.0", discovery.smart_configuration)),
             ("/fhir", metadata_router("metadata-2.2")),
             ("/v2.0/fhir", metadata_router("metadata-2.0")),
             ("", discovery.server_router()),
             ("", routes.router),
         ]
-        app = application(_nothing, routers, Look(protected=("/fhir/", "/v2.0/fhir/")))
+        app = authorization_app(ISSUER, self.engine, routers, self.revoked)
         state = app.state
-        state.public_url = ISSUER
-        state.trust = Trust(self.revoked)
-        state.cookies = Cookies(ISSUER)
-        state.limits = wide()
-        state.recorder = Recorder(self.engine, b"k" * 32)
-        state.limits = wide()
-        state.authenticator = Authenticator(self.engine, self.time.now, self.time.monotonic)
+        embedded = Authenticator(self.engine, self.time.now, self.time.monotonic)
+        state.authenticator = Authenticators(embedded, None)
         jwks = JwksCache(self.servers, self.time.monotonic)
         state.oauth = AuthorizationServer(
             engine=self.engine,
@@ -141,9 +110,7 @@ class Place:
 
     def http(self, shown: Issued | None = None) -> AsyncClient:
         """Somebody who calls, showing a certificate or none."""
-        return AsyncClient(
-            transport=ASGITransport(showing(self.app, shown)), base_url="http://wrong.host"
-        )
+        return calling(self.app, shown)
 
     async def post(
         self,
@@ -193,16 +160,10 @@ class Place:
         return {name: value for name, value in sent.items() if value is not None}
 
 
-@asynccontextmanager
-async def _nothing(_app: FastAPI) -> AsyncIterator[None]:
-    yield
-
-
 @dataclass(frozen=True)
-class Registry:
+class Registry(Stored):
     """Puts clients on the books, past the commands that an operator has for it."""
 
-    engine: AsyncEngine
     make_organization: MakeOrganization
 
     async def client(
@@ -235,21 +196,6 @@ class Registry:
                 keys,
             )
         return client_id
-
-    async def run(self, statement: str, **values: Any) -> None:
-        """Change something behind the server's back."""
-        async with self.engine.begin() as db:
-            await db.execute(text(statement), values)
-
-    async def rows(self, query: str) -> list[Any]:
-        """What is stored."""
-        async with self.engine.connect() as db:
-            return [tuple(row) for row in await db.execute(text(query))]
-
-    async def audited(self) -> list[tuple[str, str, str | None]]:
-        """Action, outcome and reason of each row of the trail, in order."""
-        query = "select action, outcome, detail ->> 'reason' from audit_event order by id"
-        return await self.rows(query)
 
 
 def _insert(table: str, row: Mapping[str, Any]) -> str:

@@ -5,14 +5,15 @@ from uuid import UUID
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from tests.clocks import Time
 from tests.database import MakeOrganization
-from tests.oauth_door import Place, Registry, Servers, Time
+from tests.oauth_door import NOW, Place, Registry, Servers
 
 
 @pytest.fixture
 def time() -> Time:
     """A clock that stands until it is moved."""
-    return Time()
+    return Time(NOW)
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from wiser_fhir.auth.certificates import thumbprint_of
 from wiser_fhir.clock import utc_now
 from wiser_fhir.sandbox.authority import Authority, Issued, write_whole
-from wiser_fhir.web.connection import thumbprint_of
 
 EHR_URI = "https://ehr.example.org/wiser"
 

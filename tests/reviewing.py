@@ -62,17 +62,6 @@ class Told:
         return orjson.dumps(said)
 
 
-@dataclass
-class MovedClock:
-    """A clock that stands still until a test moves it."""
-
-    now: datetime = NOW
-
-    def __call__(self) -> datetime:
-        """The present instant."""
-        return self.now
-
-
 def a_desk(
     engine: AsyncEngine, clock: Callable[[], datetime], utn_source: UtnSource | None = None
 ) -> Desk:

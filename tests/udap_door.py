@@ -4,8 +4,7 @@
 the true one, moved as far as a test likes.
 """
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -15,14 +14,12 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from fastapi import FastAPI
-from httpx import ASGITransport, AsyncClient, Response
-from sqlalchemy import text
+from httpx import AsyncClient, Response
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from tests.authorization_app import NoneRevoked, Stored, authorization_app, calling
 from tests.hand_made_jwt import Json
-from tests.limits import wide
-from tests.oauth_door import JWT_BEARER, NoneRevoked, Servers
-from tests.pki import showing
+from tests.oauth_door import JWT_BEARER, Servers
 from tests.udap import (
     BASES,
     COMMUNITY,
@@ -37,6 +34,7 @@ from tests.udap import (
 )
 from wiser_fhir.audit.recorder import Recorder
 from wiser_fhir.auth.assertion import ClientAssertions
+from wiser_fhir.auth.authenticators import Authenticators
 from wiser_fhir.auth.keys import JwksCache
 from wiser_fhir.auth.tokens import Authenticator
 from wiser_fhir.auth.udap_chain import Trust
@@ -47,9 +45,6 @@ from wiser_fhir.oauth.endpoints import Endpoints
 from wiser_fhir.oauth.server import AuthorizationServer
 from wiser_fhir.oauth.udap_door import Udap, UdapDoor
 from wiser_fhir.sandbox.authority import Issued
-from wiser_fhir.web.application import Look, application
-from wiser_fhir.web.connection import Trust as Connections
-from wiser_fhir.web.session_cookie import Cookies
 
 SCOPES = ("system/Claim.cu", "system/ClaimResponse.rs", "system/Task.rs")
 
@@ -93,14 +88,9 @@ class UdapPlace:
             ("", udap_routes.router),
             ("", routes.router),
         ]
-        app = application(_nothing, routers, Look(protected=("/fhir/", "/v2.0/fhir/")))
+        app = authorization_app(ORIGIN, self.engine, routers, self.revoked)
         state = app.state
-        state.public_url = ORIGIN
-        state.trust = Connections(self.revoked)
-        state.cookies = Cookies(ORIGIN)
-        state.recorder = Recorder(self.engine, b"k" * 32)
-        state.limits = wide()
-        state.authenticator = Authenticator(self.engine, self.now)
+        state.authenticator = Authenticators(Authenticator(self.engine, self.now), None)
         state.udap = None if self.off else self._door(state.recorder)
         keys = None if state.udap is None else state.udap.clients
         state.oauth = AuthorizationServer(
@@ -120,9 +110,7 @@ class UdapPlace:
 
     def http(self, shown: Issued | None = None) -> AsyncClient:
         """Somebody who calls."""
-        return AsyncClient(
-            transport=ASGITransport(showing(self.app, shown)), base_url="http://wrong.host"
-        )
+        return calling(self.app, shown)
 
     async def get(self, path: str, **parameters: str) -> Response:
         """What is answered to a GET."""
@@ -177,31 +165,9 @@ def body_of(statement: str, **changes: Any) -> Json:
     return {"software_statement": statement, "certifications": [], "udap": "1", **changes}
 
 
-@asynccontextmanager
-async def _nothing(_app: FastAPI) -> AsyncIterator[None]:
-    yield
-
-
 @dataclass(frozen=True)
-class Books:
+class Books(Stored):
     """What an operator wrote, and what the server did, seen from behind."""
-
-    engine: AsyncEngine
-
-    async def run(self, statement: str, **values: Any) -> None:
-        """Change something."""
-        async with self.engine.begin() as db:
-            await db.execute(text(statement), values)
-
-    async def rows(self, query: str) -> list[Any]:
-        """What is stored."""
-        async with self.engine.connect() as db:
-            return [tuple(row) for row in await db.execute(text(query))]
-
-    async def audited(self) -> list[tuple[str, str, str | None]]:
-        """Action, outcome and reason of each row of the trail, in order."""
-        query = "select action, outcome, detail ->> 'reason' from audit_event order by id"
-        return await self.rows(query)
 
     async def clients(self) -> list[tuple[str, bool, list[str]]]:
         """Name, whether in use, and scopes of each client, the newest last."""

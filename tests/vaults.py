@@ -4,13 +4,15 @@ from base64 import b64encode
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from wiser_fhir.db import rotation
 from wiser_fhir.db.blind import BlindIndex
 from wiser_fhir.db.bodies import open_body, opened
-from wiser_fhir.db.engine import create_engine
+from wiser_fhir.db.engine import create_engine, transaction
 from wiser_fhir.db.envelope import KeyRing
 from wiser_fhir.db.rotation import BODIES
 from wiser_fhir.db.sealed import SEALED
@@ -37,6 +39,14 @@ async def engine_of(url: str) -> AsyncIterator[AsyncEngine]:
         yield engine
     finally:
         await engine.dispose()
+
+
+async def destroy(owner: AsyncEngine, organization_id: UUID) -> None:
+    """What `keys erase --destroy-its-data` does: all keys of an organization go."""
+    async with transaction(owner, organization_id) as db:
+        numbers = [key.number for key in await rotation.keys_of(db, organization_id)]
+        await rotation.erase(db, organization_id, numbers, "its contract ended")
+    VAULT.forget()
 
 
 async def opened_bodies(engine: AsyncEngine) -> AsyncIterator[tuple[str, bytes]]:

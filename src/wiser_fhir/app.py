@@ -31,25 +31,19 @@ from wiser_fhir.crd.door import CrdDoor
 from wiser_fhir.crd.response import no_suite
 from wiser_fhir.db import migrate
 from wiser_fhir.db.engine import transaction
-from wiser_fhir.deployment import (
-    PATHS,
-    Database,
-    audit_key,
-    audit_keys_before,
+from wiser_fhir.deployment.addresses import PATHS, base_urls, public_origin
+from wiser_fhir.deployment.checks import check_mode
+from wiser_fhir.deployment.database import Database, opened
+from wiser_fhir.deployment.issuers import (
     authenticators,
-    base_urls,
-    decision_reasons,
-    opened,
     other_issuer,
     people_party,
     people_provider,
-    public_origin,
-    registry,
-    reject_reasons,
     sandbox_issuer,
-    settings_digest,
     udap,
 )
+from wiser_fhir.deployment.keys import audit_key, audit_keys_before, settings_digest
+from wiser_fhir.deployment.policies import decision_reasons, registry, reject_reasons
 from wiser_fhir.dtr import conformance_routes, preview
 from wiser_fhir.dtr import routes as dtr
 from wiser_fhir.dtr.door import DtrDoor
@@ -108,7 +102,7 @@ def create_app(settings: Settings, clock: Clock = utc_now, *, works: bool = Fals
     Raises SettingsError for settings that its mode refuses. The lifespan raises NotReady,
     EmbeddedError, Unavailable, CatalogueError.
     """
-    settings.check_mode()
+    check_mode(settings)
     reject_reasons(settings)
     decision_reasons(settings)
     people_provider(settings)
@@ -170,12 +164,15 @@ def create_app(settings: Settings, clock: Clock = utc_now, *, works: bool = Fals
 
 def _authorization(settings: Settings) -> list[tuple[str, APIRouter]]:
     """The authorization server, or where another is found instead."""
+    smart = oauth_discovery.smart_router
     if settings.auth_mode == "external":
-        return [(path, external_discovery.smart_router(f"smart-{n}")) for n, path in PATHS.items()]
+        told = external_discovery.smart_configuration
+        return [(path, smart(f"smart-{n}", told, (503,))) for n, path in PATHS.items()]
     by_udap = [(path, udap_discovery.router_for(path)) for path in PATHS.values()]
     by_udap += [("", udap_routes.router), ("", udap_discovery.crl_router())]
-    smart = [(path, oauth_discovery.smart_router(f"smart-{n}")) for n, path in PATHS.items()]
-    return [*smart, ("", oauth_discovery.server_router()), ("", oauth.router), *by_udap]
+    told = oauth_discovery.smart_configuration
+    by_smart = [(path, smart(f"smart-{n}", told)) for n, path in PATHS.items()]
+    return [*by_smart, ("", oauth_discovery.server_router()), ("", oauth.router), *by_udap]
 
 
 def _sign_in(settings: Settings, clock: Clock) -> list[tuple[str, APIRouter]]:

@@ -9,14 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from wiser_fhir.audit.recorder import Recorder
 from wiser_fhir.clock import Clock
 from wiser_fhir.coverage.catalogue import Catalogue
-from wiser_fhir.deployment import (
-    audit_key,
-    base_urls,
-    decision_reasons,
-    policy,
-    reject_reasons,
-    utn_source,
-)
+from wiser_fhir.deployment.addresses import base_urls
+from wiser_fhir.deployment.keys import audit_key
+from wiser_fhir.deployment.policies import decision_reasons, policy, reject_reasons, utn_source
 from wiser_fhir.fhir.codes import Line
 from wiser_fhir.pas.answers import PasAnswers
 from wiser_fhir.pas.claim_response import Renderer

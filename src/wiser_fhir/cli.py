@@ -16,8 +16,9 @@ from wiser_fhir import server, worker
 from wiser_fhir.app import create_app
 from wiser_fhir.audit.recorder import AuditRow, Detail, write
 from wiser_fhir.auth import cds_clients, people, tokens
-from wiser_fhir.auth.cds_clients import RegistrationRefused
+from wiser_fhir.auth.clients import client_named
 from wiser_fhir.auth.keys import KeysRefused
+from wiser_fhir.auth.registration import RegistrationRefused
 from wiser_fhir.auth.scopes import ALL_SCOPES, ScopeRefused
 from wiser_fhir.auth.staff import PersonRefused
 from wiser_fhir.auth.udap_communities import CommunityRefused
@@ -44,7 +45,9 @@ from wiser_fhir.db import migrate as migrations
 from wiser_fhir.db.embedded import EmbeddedError
 from wiser_fhir.db.engine import enter, transaction
 from wiser_fhir.db.vault import CannotOpen, NoVault
-from wiser_fhir.deployment import ehr_key, opened, owner_url
+from wiser_fhir.deployment.checks import check_mode
+from wiser_fhir.deployment.database import opened, owner_url
+from wiser_fhir.deployment.keys import ehr_key
 from wiser_fhir.dtr.error_listing import grouped, listing, sightings
 from wiser_fhir.egress.tls import EgressTlsRefused
 from wiser_fhir.errors import Conflict, NotFound, Unavailable
@@ -146,7 +149,7 @@ def _listeners(
     settings: Settings, held: contextlib.ExitStack, host: str, port: int, browser_port: int | None
 ) -> list[server.Listener]:
     """What is listened on. Raises SettingsError, TlsRefused."""
-    settings.check_mode()  # it names the setting of a file that is not there
+    check_mode(settings)  # it names the setting of a file that is not there
     if browser_port is not None and settings.tls_client_ca is None:
         raise SettingsError("--browser-port: needs WISER_TLS_CLIENT_CA")
     ports = [port] if browser_port is None else [port, browser_port]
@@ -165,8 +168,10 @@ def _listeners(
 
 @cli.command("worker")
 def work() -> None:
-    """Do what no request waits for, until SIGTERM or SIGINT: end UTNs past their last day, forget
-    tokens that ended.
+    """Do what no request waits for, until SIGTERM or SIGINT: have files scanned, get UTNs and end
+    them past their last day, tell subscribers, escalate what nears its deadline, move prepayment
+    reviews on, assess exemptions, seal and verify the audit trail, get lists of revoked
+    certificates, forget tokens and sessions that ended.
     """
     asyncio.run(
         worker.run(settings_of_environment(), utc_now, lambda: print("working", flush=True))
@@ -270,7 +275,7 @@ async def _cds_token(settings: Settings, client: str, url: str) -> str:
     if client not in issuers:
         raise NotFound("CDS client of the sandbox")
     async with as_app(settings) as engine, transaction(engine) as db:
-        client_id, organization_id = await cds_clients.client_named(db, client)
+        client_id, organization_id = await client_named(db, client)
         if not await cds_clients.is_registered(db, client_id, issuers[client]):
             raise RegistrationRefused(f"{client} is revoked, or has keys of its own")
         await enter(db, organization_id)

@@ -19,7 +19,7 @@ from sqlalchemy import text
 
 from wiser_fhir.clock import business_date, utc_now
 from wiser_fhir.db.engine import enter, transaction
-from wiser_fhir.deployment import opened
+from wiser_fhir.deployment.database import opened
 from wiser_fhir.resources import resource_path
 from wiser_fhir.settings import Settings
 

@@ -21,7 +21,7 @@ from fastapi import FastAPI
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from wiser_fhir.web.connection import thumbprint_of
+from wiser_fhir.auth.certificates import thumbprint_of
 
 _GRACE_SECONDS = 10
 _KEEP_ALIVE_SECONDS = 30

@@ -1,6 +1,7 @@
 """Which jobs a deployment has. The worker does them; a sandbox that serves does them beside."""
 
-from collections.abc import AsyncIterator, Iterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -12,26 +13,24 @@ from wiser_fhir.audit.checkpoints import CheckpointWriter
 from wiser_fhir.audit.decisions import all_changed
 from wiser_fhir.audit.inspection import Inspection
 from wiser_fhir.audit.recorder import Recorder
-from wiser_fhir.audit.sealing import TrailSealer
-from wiser_fhir.audit.verifying import Verifier
+from wiser_fhir.audit.sealing import TrailSealer, head_of
+from wiser_fhir.audit.verifying import UNSEALED_FOR, Verifier
 from wiser_fhir.auth import assertion, cds_jwt, people, sessions, tokens
 from wiser_fhir.auth.udap_lists import ListsKeptNew
 from wiser_fhir.casework import Casework
 from wiser_fhir.clock import Clock
 from wiser_fhir.coverage.catalogue import Catalogue
 from wiser_fhir.db.engine import transaction
-from wiser_fhir.deployment import (
-    Database,
+from wiser_fhir.deployment.database import Database
+from wiser_fhir.deployment.issuers import sandbox_community
+from wiser_fhir.deployment.keys import (
     audit_key,
     chain_keys,
     checkpoint_folder,
     checkpoint_keys,
     decision_keys,
-    registry,
-    sandbox_community,
-    scanner,
-    utn_source,
 )
+from wiser_fhir.deployment.policies import registry, scanner, utn_source
 from wiser_fhir.egress.client import Egress
 from wiser_fhir.egress.crl import CrlEgress
 from wiser_fhir.egress.tls import outgoing
@@ -53,27 +52,34 @@ MINUTE = 60.0
 HOUR = 3_600.0
 _SENDER_CONNECTIONS = 4
 _CONNECTIONS = 3
+_CATCHING_UP_SECONDS = 60
 # A token is kept a day after its end, so that who asks why it was refused can be told.
 _TOKENS_KEPT = timedelta(days=1)
 # A JWT only until it is over by every server's clock: there may be one for each hook call.
 _JWTS_KEPT = timedelta(hours=1)
+_PURGED = (
+    *((each.purge, _TOKENS_KEPT) for each in (tokens, people, sessions)),
+    *((each.purge, _JWTS_KEPT) for each in (assertion, cds_jwt)),
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Purge:
-    """Forgets tokens and JWTs of clients that ended. Only the owner role may."""
+    """Forgets tokens and JWTs of clients that ended. Only the owner role may.
+
+    Some thousand of each kind at a time: what has piled up goes in as many turns as it takes.
+    """
 
     owner: AsyncEngine
     clock: Clock
 
     async def __call__(self) -> int:
         """How many were forgotten. Raises Unavailable."""
-        async with transaction(self.owner) as db:
-            ended = await tokens.purge(db, self.clock() - _TOKENS_KEPT)
-            ended += await people.purge(db, self.clock() - _TOKENS_KEPT)
-            ended += await sessions.purge(db, self.clock() - _TOKENS_KEPT)
-            ended += await assertion.purge(db, self.clock() - _JWTS_KEPT)
-            return ended + await cds_jwt.purge(db, self.clock() - _JWTS_KEPT)
+        ended = 0
+        for purge, kept in _PURGED:
+            async with transaction(self.owner) as db:
+                ended += await purge(db, self.clock() - kept)
+        return ended
 
 
 @asynccontextmanager
@@ -127,7 +133,7 @@ def _case_jobs(settings: Settings, clock: Clock, engine: AsyncEngine) -> Iterato
 
 def _sealing_jobs(settings: Settings, clock: Clock, engine: AsyncEngine) -> list[Job]:
     """What keeps the audit trail sealed, in the order that is right at the end of a worker."""
-    found = [Job("seal-audit", SECOND, TrailSealer(engine, chain_keys(settings).current, clock))]
+    found = [Job("seal-audit", SECOND, TrailSealer(engine, chain_keys(settings), clock))]
     keys, folder = checkpoint_keys(settings), checkpoint_folder(settings)
     if keys is not None and keys.signing is not None and folder is not None:
         writer = CheckpointWriter(engine, folder, keys.signing, clock)
@@ -159,9 +165,24 @@ async def _seal_the_last(sealing: list[Job]) -> None:
             pass
 
 
+async def _catch_up(engine: AsyncEngine, clock: Clock, sealing: list[Job]) -> None:
+    """Seal and vouch for what a worker left that was killed: it may be old by now.
+
+    It waits a minute at most for another worker that seals.
+    """
+    for _ in range(_CATCHING_UP_SECONDS):
+        await _seal_the_last(sealing)
+        if (await head_of(engine)).lag(clock()) < UNSEALED_FOR.total_seconds():
+            return
+        await asyncio.sleep(1)
+
+
 @asynccontextmanager
 async def _inspecting(
-    settings: Settings, clock: Clock, database: Database
+    settings: Settings,
+    clock: Clock,
+    database: Database,
+    caught_up: Callable[[], Awaitable[None]],
 ) -> AsyncIterator[list[Job]]:
     """What looks at the audit trail every day: only the owner role sees all of it. Its connection
     is its own, for it is long at work.
@@ -174,8 +195,13 @@ async def _inspecting(
     changed = partial(all_changed, owner, decision_keys(settings))
     verifier = Verifier(owner, chain_keys(settings), clock, folder, signers)
     inspection = Inspection(verifier, changed)
+
+    async def look() -> int:
+        await caught_up()
+        return await inspection.daily()
+
     try:
-        yield [Job("verify-audit", HOUR, inspection.daily)]
+        yield [Job("verify-audit", HOUR, look)]
     finally:
         await owner.dispose()
 
@@ -186,13 +212,14 @@ async def work_of(settings: Settings, database: Database, clock: Clock) -> Async
     engine = database.engine(pool_size=_CONNECTIONS)
     owner = database.owner_engine()
     sealing = _sealing_jobs(settings, clock, engine)
+    catch_up = partial(_catch_up, engine, clock, sealing)
     found = [*_case_jobs(settings, clock, engine), *sealing]
     if owner is not None:
         found.append(Job("purge-tokens", MINUTE, Purge(owner, clock)))
     try:
         async with (
             _sending(settings, database, clock) as sender,
-            _inspecting(settings, clock, database) as inspecting,
+            _inspecting(settings, clock, database, catch_up) as inspecting,
             _trusting(settings, clock) as trusting,
         ):
             found += [Job("notify", SECOND, sender.deliver_due), *inspecting, *trusting]

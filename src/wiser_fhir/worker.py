@@ -9,7 +9,9 @@ from wiser_fhir.audit.startup import record_start
 from wiser_fhir.clock import Clock
 from wiser_fhir.db import migrate
 from wiser_fhir.db.engine import transaction
-from wiser_fhir.deployment import Database, opened, settings_digest
+from wiser_fhir.deployment.checks import check_mode, check_worker
+from wiser_fhir.deployment.database import Database, opened
+from wiser_fhir.deployment.keys import settings_digest
 from wiser_fhir.settings import Settings
 from wiser_fhir.web.application import installed_version
 from wiser_fhir.work import work_of
@@ -17,8 +19,8 @@ from wiser_fhir.work import work_of
 
 async def run(settings: Settings, clock: Clock, ready: Callable[[], None]) -> None:
     """Work until SIGTERM or SIGINT. Raises NotReady, EmbeddedError, Unavailable."""
-    settings.check_mode()
-    settings.check_worker()
+    check_mode(settings)
+    check_worker(settings)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -20,7 +20,7 @@ from typing import Final
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from wiser_fhir.audit.chain import GENESIS, ChainKey, canonical
+from wiser_fhir.audit.chain import GENESIS, Keyring, canonical
 from wiser_fhir.clock import Clock
 from wiser_fhir.db.engine import raw_connection
 
@@ -70,10 +70,14 @@ async def head_of(engine: AsyncEngine) -> Head:
 
 @dataclass(frozen=True, slots=True)
 class TrailSealer:
-    """Seals what is final and not sealed yet, a batch at a time."""
+    """Seals what is final and not sealed yet, a batch at a time.
+
+    Behind a key that is not in `keys` it seals nothing: while keys are changed a worker that has
+    not heard of the new one must not go on with the old, which would be a forged seal for ever.
+    """
 
     engine: AsyncEngine
-    key: ChainKey
+    keys: Keyring
     clock: Clock
     batch: int = BATCH
 
@@ -85,6 +89,9 @@ class TrailSealer:
             end = await head(connection)
             if end.lag(self.clock()) > LAG_SECONDS:
                 log.warning("audit trail waits for its seal", extra={"ms": self._waited(end)})
+            if end.key_id is not None and self.keys.age(end.key_id) is None:
+                log.error("audit trail is sealed by an unknown key", extra={"count": end.sequence})
+                return 0
             rows = await connection.fetch(_UNSEALED, self.batch)
             if rows:
                 await self._seal(connection, end, rows)
@@ -93,13 +100,14 @@ class TrailSealer:
     async def _seal(
         self, connection: asyncpg.Connection, end: Head, rows: list[asyncpg.Record]
     ) -> None:
-        now, mac, macs = await connection.fetchval(_NOW), end.mac, []
+        key, now = self.keys.current, await connection.fetchval(_NOW)
+        mac, macs = end.mac, []
         for sequence, row in enumerate(rows, end.sequence + 1):
-            mac = self.key.mac(mac, canonical(row, sequence, now, self.key.id))
+            mac = key.mac(mac, canonical(row, sequence, now, key.id))
             macs.append(mac)
         ids = [row["id"] for row in rows]
-        await connection.execute(_SEAL, end.sequence, ids, macs, self.key.id)
-        if end.key_id not in (None, self.key.id):
+        await connection.execute(_SEAL, end.sequence, ids, macs, key.id)
+        if end.key_id not in (None, key.id):
             log.warning("audit trail sealed by a new key", extra={"count": end.sequence + 1})
 
     def _waited(self, end: Head) -> int:

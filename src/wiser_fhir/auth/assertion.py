@@ -22,28 +22,28 @@ from joserfc.jwt import JWTClaimsRegistry
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from wiser_fhir.auth.ended import delete_ended
 from wiser_fhir.auth.jws import (
     ALGORITHMS,
+    MAX_LIFE,
+    MAX_X5C_TOKEN,
+    SKEW,
+    X5C_ALGORITHMS,
     JwtRefused,
     UnverifiedJwt,
     instant,
+    one_audience,
     read_jwt,
     spend_as_much,
     verify,
 )
-from wiser_fhir.auth.keys import JwksCache, PublicKey, keys_by_value
+from wiser_fhir.auth.keys import JwksCache, PublicKey
 from wiser_fhir.auth.scopes import Grants, grants
 from wiser_fhir.clock import Clock
 from wiser_fhir.db.engine import raw_connection
 from wiser_fhir.fhir.elements import Json
 
-MAX_LIFE: Final = 300
-# How far a client's clock may be ahead of ours; none for what is over.
-SKEW: Final = 60
-# A certificate chain in the header makes a JWT long.
-MAX_ASSERTION: Final = 16 * 1024
-# With a certificate in the header. Source: UDAP Security 2.0.0, "JSON Web Token Requirements".
-CERTIFICATE_ALGORITHMS: Final = ("RS256", "ES256", "RS384", "ES384")
+AUTH_METHOD: Final = "private_key_jwt"
 
 _CLIENT_ID = re.compile("[ -~]{1,2048}")  # RFC 6749, A.1
 _JTI = re.compile("[!-~]{8,256}")
@@ -51,7 +51,7 @@ _JTI = re.compile("[!-~]{8,256}")
 # Who registered by UDAP goes by the URI of that, which another client may have for its own too.
 _REGISTERED = """
 select c.id as client_id, c.name, c.organization_id, c.scopes, c.unbound_until,
-    coalesce(u.iss, c.certificate_uri) as certificate_uri,
+    coalesce(u.iss, c.certificate_uri) as certificate_uri, u.community,
     c.xmin::text as version, k.revision, k.jwks_url, k.jwks::text as jwks
 from client c
 join organization o on o.id = c.organization_id
@@ -73,7 +73,7 @@ where c.id = :client_id and c.active and o.active and c.xmin::text = :version
 on conflict do nothing
 """)
 
-_PURGE = text("delete from client_assertion where expires_at < :before")
+_PURGE = delete_ended("client_assertion")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,8 @@ class RegisteredClient:
     """What is registered of a client, as of a `version` of its row.
 
     `revision` is that of its keys, None where it has none. `certificate_uri` must stand in each
-    TLS certificate that it shows; None: any will do.
+    TLS certificate that it shows; None: any will do. `community` is that of UDAP under which it
+    registered itself, None where an operator wrote it down.
     """
 
     client_id: UUID
@@ -89,6 +90,7 @@ class RegisteredClient:
     organization_id: UUID
     scopes: Grants
     certificate_uri: str | None = None
+    community: str | None = None
     unbound_until: datetime | None = None
     version: str = ""
     revision: int | None = None
@@ -104,12 +106,15 @@ class CertificateKeys(Protocol):
     """Finds the key of a client that registered by certificate: its JWTs carry `x5c`, not `kid`."""
 
     async def key(self, header: Json, client: RegisteredClient) -> PublicKey:
-        """The key of the leaf in the header's `x5c`, once the chain and the client's registration
-        were checked. Raises JwtRefused, Unavailable.
+        """The key of the leaf in the header's `x5c`, once the chain was checked.
+
+        Raises JwtRefused, Unavailable.
         """
         ...
 
-    def check(self, claims: Json, client: RegisteredClient) -> Mapping[str, str]:
+    def check(
+        self, claims: Json, client: RegisteredClient, *, for_token: bool
+    ) -> Mapping[str, str]:
         """Look at the verified claims that only such a client sends; words for the audit trail.
 
         Raises JwtRefused, or OAuthRefused where another error than `invalid_client` is due.
@@ -157,32 +162,37 @@ class _Assertion(JWTBearerClientAssertion):  # type: ignore[misc]
     RecursionError for deep nesting, takes any `exp`, and an `aud` that names others too.
     """
 
-    CLIENT_AUTH_METHOD = "private_key_jwt"
+    CLIENT_AUTH_METHOD = AUTH_METHOD
 
     def __init__(
-        self, jwt: UnverifiedJwt, algorithms: Collection[str], audiences: Collection[str], now: int
+        self,
+        jwt: UnverifiedJwt,
+        algorithms: Collection[str],
+        audiences: Collection[str],
+        now: int,
+        key: ECKey | RSAKey,
     ) -> None:
         super().__init__(leeway=SKEW)
         self._jwt = jwt
         self._algorithms = tuple(algorithms)
         self._audiences = audiences
         self._now = now
-        self.key: ECKey | RSAKey | None = None
+        self._key = key
         self.jti = ""
 
     def extract_assertion(self, _assertion: str) -> tuple[Json, Json]:
         return self._jwt.header, self._jwt.claims
 
-    def resolve_client_public_key(self, _client: RegisteredClient) -> ECKey | RSAKey | None:
-        return self.key
+    def resolve_client_public_key(self, _client: RegisteredClient) -> ECKey | RSAKey:
+        return self._key
 
     def process_assertion_claims(self, _assertion: str, key: ECKey | RSAKey) -> Json:
-        verify(self._jwt, key, self._algorithms, MAX_ASSERTION)
+        verify(self._jwt, key, self._algorithms, MAX_X5C_TOKEN)
         self.verify_claims(self._jwt.claims)
         return self._jwt.claims
 
     def verify_claims(self, claims: Json) -> None:
-        if _one_audience(claims) not in self._audiences:
+        if one_audience(claims) not in self._audiences:
             raise JwtRefused("audience")
         if not self._now < instant(claims, "exp") <= self._now + MAX_LIFE + self.leeway:
             raise JwtRefused("life")
@@ -219,61 +229,55 @@ class ClientAssertions:
         self._jwks = jwks
         self._certificates = certificates
 
-    async def read(self, form: Mapping[str, str], audiences: Collection[str]) -> Assertion:
+    async def read(
+        self, form: Mapping[str, str], audiences: Collection[str], *, for_token: bool = True
+    ) -> Assertion:
         """Who sent the form. `audiences` are the URLs that a JWT may be for, as they stand.
 
-        Raises OAuthRefused, Unavailable.
+        `for_token`: whether it asks for a token. Raises OAuthRefused, Unavailable.
         """
         if form.get("client_assertion_type") != _Assertion.CLIENT_ASSERTION_TYPE:
             raise OAuthRefused("invalid_client", "assertion-type")
         client = None
         try:
-            jwt, algorithms = self._jwt(form.get("client_assertion", ""))
-            client = await self._registered(jwt.claims, form.get("client_id"))
-            return await self._decide(form, client, jwt, algorithms, audiences)
+            jwt = read_jwt(form.get("client_assertion", ""), X5C_ALGORITHMS, MAX_X5C_TOKEN)
+            client = await self._registered(jwt, form.get("client_id"))
+            return await self._decide(form, client, jwt, audiences, for_token=for_token)
         except JwtRefused as refused:
             raise OAuthRefused("invalid_client", refused.reason, client) from None
 
     async def _decide(
         self,
         form: Mapping[str, str],
-        client: RegisteredClient | None,
+        client: RegisteredClient,
         jwt: UnverifiedJwt,
-        algorithms: Collection[str],
         audiences: Collection[str],
+        *,
+        for_token: bool,
     ) -> Assertion:
-        now = int(self._clock().timestamp())
-        assertion = _Assertion(jwt, algorithms, audiences, now)
-        if client is None:
-            spend_as_much(jwt, algorithms, MAX_ASSERTION)
-            raise JwtRefused("client")
-        by_certificate = self._by_certificate(jwt)
+        # How a client registered tells, and no header: some libraries put `x5c` beside `kid`.
+        by_certificate = None if client.community is None else self._certificates
+        algorithms = ALGORITHMS if by_certificate is None else X5C_ALGORITHMS
+        if jwt.header["alg"] not in algorithms:
+            _spend_as_much(jwt)
+            raise JwtRefused("algorithm")
         find = self._key if by_certificate is None else by_certificate.key
         try:
             key = await find(jwt.header, client)
         except JwtRefused:
-            spend_as_much(jwt, algorithms, MAX_ASSERTION)
+            _spend_as_much(jwt)
             raise
-        assertion.key = key.key
+        now = int(self._clock().timestamp())
+        assertion = _Assertion(jwt, algorithms, audiences, now, key.key)
         assertion(lambda _name: client, _Form(form))
-        detail = by_certificate.check(jwt.claims, client) if by_certificate is not None else {}
+        detail: Mapping[str, str] = {}
+        if by_certificate is not None:
+            detail = by_certificate.check(jwt.claims, client, for_token=for_token)
         ends = datetime.fromtimestamp(instant(jwt.claims, "exp") + SKEW, UTC)
         return Assertion(client, assertion.jti, ends, key.thumbprint, detail)
 
-    def _jwt(self, token: str) -> tuple[UnverifiedJwt, Collection[str]]:
-        """A JWT, and by which algorithms it may be signed: by certificate there are more."""
-        jwt = read_jwt(token, CERTIFICATE_ALGORITHMS, MAX_ASSERTION)
-        by_certificate = self._by_certificate(jwt) is not None
-        algorithms = CERTIFICATE_ALGORITHMS if by_certificate else ALGORITHMS
-        if jwt.header["alg"] not in algorithms:
-            raise JwtRefused("algorithm")
-        return jwt, algorithms
-
-    def _by_certificate(self, jwt: UnverifiedJwt) -> CertificateKeys | None:
-        return self._certificates if "x5c" in jwt.header else None
-
-    async def _registered(self, claims: Json, named: str | None) -> RegisteredClient | None:
-        name = claims.get("sub")
+    async def _registered(self, jwt: UnverifiedJwt, named: str | None) -> RegisteredClient:
+        name = jwt.claims.get("sub")
         if not isinstance(name, str) or not _CLIENT_ID.fullmatch(name):
             raise JwtRefused("client")
         if named is not None and named != name:
@@ -281,22 +285,14 @@ class ClientAssertions:
         async with raw_connection(self._engine) as connection:
             row = await connection.fetchrow(_REGISTERED, name)
         if row is None:
-            return None
+            _spend_as_much(jwt)
+            raise JwtRefused("client")
         return RegisteredClient(**{**row, "scopes": grants(row["scopes"])})
 
     async def _key(self, header: Json, client: RegisteredClient) -> PublicKey:
-        """The key that was registered: a header brings none, it only names one."""
-        if header.get("jku", client.jwks_url) != client.jwks_url:
-            raise JwtRefused("jku")
-        kid, key = header.get("kid"), None
-        if isinstance(kid, str):
-            if client.jwks_url is not None:
-                key = await self._jwks.key(client.jwks_url, client.organization_id, kid)
-            elif client.jwks is not None:
-                key = keys_by_value(client.jwks).get(kid)
-        if key is None:
-            raise JwtRefused("key")
-        return key
+        return await self._jwks.registered(
+            header, jwks_url=client.jwks_url, jwks=client.jwks, tenant=client.organization_id
+        )
 
 
 async def use(db: AsyncConnection, assertion: Assertion) -> bool:
@@ -315,18 +311,9 @@ async def use(db: AsyncConnection, assertion: Assertion) -> bool:
 
 
 async def purge(db: AsyncConnection, before: datetime) -> int:
-    """Forget JWTs that ended before an instant; the owner role may. How many they were."""
+    """Forget JWTs that ended before an instant, AT_ONCE at most; the owner role may. How many."""
     return (await db.execute(_PURGE, {"before": before})).rowcount
 
 
-def _one_audience(claims: Json) -> str:
-    """The one server that the JWT is for: as a string, or as the only entry of a list.
-
-    A list that names another one too was made for somebody who could use it here.
-    """
-    aud = claims.get("aud")
-    if isinstance(aud, list) and len(aud) == 1:
-        aud = aud[0]
-    if not isinstance(aud, str):
-        raise JwtRefused("audience")
-    return aud
+def _spend_as_much(jwt: UnverifiedJwt) -> None:
+    spend_as_much(jwt, X5C_ALGORITHMS, MAX_X5C_TOKEN)

@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Final
 
 from wiser_fhir.auth.bearer import REFUSAL, read_bearer
-from wiser_fhir.auth.external import ExternalAuthenticator
+from wiser_fhir.auth.external import Asking, ExternalAuthenticator
 from wiser_fhir.auth.jws import MAX_TOKEN
 from wiser_fhir.auth.principal import Principal
 from wiser_fhir.auth.tokens import Authenticator, WrongCertificate
@@ -28,12 +29,15 @@ class Authenticators:
     external: ExternalAuthenticator | None
 
     async def principal(
-        self, authorization: Sequence[str], certificate: str | None = None
+        self,
+        authorization: Sequence[str],
+        certificate: str | None = None,
+        asking: Asking = nullcontext,
     ) -> Principal:
         """Who calls, by all Authorization headers of a request, and by the certificate shown.
 
         A token that looks like ours and is not can be another issuer's only where that is asked
-        about each one. Raises Unauthenticated, Unavailable.
+        about each one; `asking` is entered for it. Raises Unauthenticated, Throttled, Unavailable.
         """
         token = _any_token(authorization)
         if self.embedded is not None and (
@@ -48,7 +52,7 @@ class Authenticators:
                     raise
         if self.external is None or token is None:
             raise Unauthenticated(REFUSAL)
-        return await self.external.principal(token, certificate)
+        return await self.external.principal(token, certificate, asking)
 
     def forget(self, token: str) -> None:
         """Remember nothing of a token of ours that was revoked."""

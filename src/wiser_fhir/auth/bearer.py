@@ -9,6 +9,7 @@ from hashlib import sha256
 from os import urandom
 from typing import Final, Generic, TypeVar
 
+from wiser_fhir.auth.remembered import Remembered
 from wiser_fhir.clock import Clock
 from wiser_fhir.errors import Unauthenticated
 
@@ -60,8 +61,7 @@ class Holders(Generic[Holder]):
     ) -> None:
         self._look_up = look_up
         self._clock = clock
-        self._monotonic = monotonic
-        self._known: dict[bytes, tuple[float, Holder]] = {}
+        self._known: Remembered[bytes, Holder] = Remembered(CACHE_SIZE, monotonic)
         self._forgotten = 0
 
     def __len__(self) -> int:
@@ -75,18 +75,15 @@ class Holders(Generic[Holder]):
             raise Unauthenticated(REFUSAL)
         key = token_hash(token)
         remembered = self._known.get(key)
-        if remembered is not None and remembered[0] > self._monotonic():
-            return remembered[1]
-        return await self._ask(key)
+        return await self._ask(key) if remembered is None else remembered
 
     def forget(self, key: bytes) -> None:
         """Ask anew about the token with this hash; what is being asked just now counts no more."""
-        self._known.pop(key, None)
+        self._known.forget(key)
         self._forgotten += 1
 
     async def _ask(self, key: bytes) -> Holder:
-        self._known.pop(key, None)
-        asked, forgotten = self._monotonic(), self._forgotten
+        asked, forgotten = self._known.now(), self._forgotten
         now = self._clock()
         found = await self._look_up(key, now)
         if found is None:
@@ -95,7 +92,5 @@ class Holders(Generic[Holder]):
         if forgotten != self._forgotten:  # the answer may be from before a revocation
             return holder
         life = min(CACHE_SECONDS, (expires_at - now).total_seconds())
-        while len(self._known) >= CACHE_SIZE:
-            del self._known[next(iter(self._known))]
-        self._known[key] = (asked + life, holder)
+        self._known.put(key, holder, asked + life)
         return holder

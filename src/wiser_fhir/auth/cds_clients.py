@@ -10,15 +10,12 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from wiser_fhir.auth.jws import strict_json
-from wiser_fhir.auth.keys import MAX_DOCUMENT, KeysRefused, read_keys
-from wiser_fhir.egress.url import Origin, read_url
+from wiser_fhir.auth.registration import Keys, RegistrationRefused, check_url
+from wiser_fhir.egress.url import Origin
 from wiser_fhir.errors import NotFound
 from wiser_fhir.fhir.elements import Json
 
 _ISS = re.compile("https?://[!-~]{1,2000}")
-
-_CLIENT = text("select id, organization_id from client where name = :name")
 
 _REGISTER = text("""
 insert into cds_client as c (client_id, organization_id, iss, jwks_url, jwks, fhir_servers)
@@ -53,10 +50,6 @@ _SEED = (
 )
 
 
-class RegistrationRefused(ValueError):
-    """What was to be registered cannot be; the text says why."""
-
-
 @dataclass(frozen=True, slots=True)
 class Registration:
     """What is known of an EHR: exactly one of `jwks_url` and `jwks` is given."""
@@ -73,47 +66,10 @@ class Registration:
         """
         if not _ISS.fullmatch(self.iss):
             raise RegistrationRefused("the issuer must be an http or https URL")
-        if (self.jwks_url is None) == (self.jwks is None):
-            raise RegistrationRefused("name the keys by URL or by file: one of the two")
-        if self.jwks_url is not None:
-            check_url("the JWKS", self.jwks_url, extra)
+        Keys(self.jwks_url, self.jwks).check(extra)
         for server in self.fhir_servers:
             if check_url("a FHIR server", server, extra):
                 raise RegistrationRefused("a FHIR server's base URL has no query")
-
-
-def check_url(what: str, url: str, extra: Sequence[Origin]) -> str | None:
-    """The query of a URL that we would call. Raises RegistrationRefused."""
-    read = read_url(url)
-    if read is None:
-        raise RegistrationRefused(f"{what} needs a URL that can be read in one way only")
-    if read.scheme != "https" and read.origin not in extra:
-        raise RegistrationRefused(f"{what} needs https")
-    return read.query
-
-
-def read_key_file(content: bytes) -> Json:
-    """The public keys in a JWKS file. Here every key must be usable, and none private: whoever
-    hands in a file can still change it. Raises KeysRefused.
-    """
-    if len(content) > MAX_DOCUMENT:
-        raise KeysRefused(f"a JWKS file may have {MAX_DOCUMENT // 1024} KiB")
-    try:
-        document = strict_json(content.decode())
-    except (ValueError, RecursionError):
-        raise KeysRefused("the JWKS file is not sound JSON") from None
-    keys = read_keys(document)
-    if keys.left_out or not keys.keys:
-        raise KeysRefused("; ".join(keys.left_out) or "the JWKS file holds no key")
-    return keys.document()
-
-
-async def client_named(db: AsyncConnection, name: str) -> tuple[UUID, UUID]:
-    """A client and its organization. Raises NotFound."""
-    row = (await db.execute(_CLIENT, {"name": name})).one_or_none()
-    if row is None:
-        raise NotFound("client")
-    return row.id, row.organization_id
 
 
 async def is_registered(db: AsyncConnection, client_id: UUID, iss: str) -> bool:

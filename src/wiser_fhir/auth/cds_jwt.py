@@ -4,42 +4,41 @@ Source: CDS Hooks 2.0, "Trusting CDS Clients"; CRD 2.2.1 §sec-2.
 """
 
 import logging
+import math
 import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import Final, TypeVar
+from typing import Final
 from uuid import UUID
 
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from wiser_fhir.auth.ended import delete_ended
 from wiser_fhir.auth.jws import (
+    MAX_LIFE,
     MAX_TOKEN,
+    SKEW,
     JwtRefused,
     UnverifiedJwt,
     instant,
+    one_audience,
     read_jwt,
     spend_as_much,
     verify,
 )
-from wiser_fhir.auth.keys import JsonSource, JwksCache, PublicKey, keys_by_value
+from wiser_fhir.auth.keys import JsonSource, JwksCache, PublicKey
 from wiser_fhir.auth.principal import Principal
+from wiser_fhir.auth.remembered import Remembered
 from wiser_fhir.auth.scopes import grants
 from wiser_fhir.clock import Clock
 from wiser_fhir.db.engine import raw_connection
 from wiser_fhir.errors import Unauthenticated
-from wiser_fhir.fhir.elements import Json
 
 log = logging.getLogger(__name__)
 
-Name = TypeVar("Name")
-Value = TypeVar("Value")
-
-MAX_LIFE: Final = 300
-SKEW: Final = 60
 MAX_USES: Final = 50
 # A verified JWT is remembered this long, so a key that a client took back is used no longer.
 REMEMBERED_SECONDS: Final = 60.0
@@ -53,7 +52,7 @@ _JTI = re.compile("[!-~]{1,256}")
 _REFUSAL = "A CDS Hooks JWT of a registered client is needed."
 
 _REGISTERED = """
-select c.organization_id, c.revision, c.jwks_url, coalesce(c.jwks, '{}')::text as jwks
+select c.organization_id, c.revision, c.jwks_url, c.jwks::text as jwks
 from cds_client c
 join client k on k.id = c.client_id and k.organization_id = c.organization_id
 join organization o on o.id = c.organization_id
@@ -83,7 +82,7 @@ with caller as (
 select caller.* from caller, used
 """  # noqa: S608 (a constant)
 
-_PURGE = text("delete from cds_jwt where expires_at < :before")
+_PURGE = delete_ended("cds_jwt")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,11 +118,11 @@ class _Registered:
     organization_id: UUID
     revision: int
     jwks_url: str | None
-    jwks: str = field(repr=False)
+    jwks: str | None = field(repr=False)
 
 
 async def purge(db: AsyncConnection, before: datetime) -> int:
-    """Forget JWTs that ended before an instant; the owner role may. How many they were."""
+    """Forget JWTs that ended before an instant, AT_ONCE at most; the owner role may. How many."""
     return (await db.execute(_PURGE, {"before": before})).rowcount
 
 
@@ -143,10 +142,9 @@ class CdsAuthenticator:
     ) -> None:
         self._engine = engine
         self._clock = clock
-        self._monotonic = monotonic
         self._jwks = JwksCache(egress, monotonic)
-        self._known: dict[bytes, tuple[float, _Verified]] = {}
-        self._recent: dict[str, _Registered] = {}
+        self._known: Remembered[bytes, _Verified] = Remembered(REMEMBERED, monotonic)
+        self._recent: Remembered[str, _Registered] = Remembered(REMEMBERED, monotonic)
 
     async def caller(
         self,
@@ -171,14 +169,15 @@ class CdsAuthenticator:
         self, token: str, accepted: tuple[str, ...], certificate: str | None
     ) -> CdsCaller:
         name = sha256(token.encode()).digest()
-        remembered = self._remembered(name)
+        remembered = self._known.get(name)
         if remembered is not None:
             self._check_claims(remembered, accepted)
             caller = await self._use(remembered, certificate)
             if caller is not None:
                 return caller
             # Used up, or its client was registered anew in the meantime: seen afresh below.
-            self._known.pop(name, None)
+            self._known.forget(name)
+        ends = self._known.now() + REMEMBERED_SECONDS
         jwt = read_jwt(token)
         iss = jwt.claims.get("iss")
         if not isinstance(iss, str) or not _ISS.fullmatch(iss):
@@ -200,8 +199,8 @@ class CdsAuthenticator:
             caller = await self._use(verified, certificate)
             if caller is None or registered is None:
                 raise JwtRefused("use")
-            _put(self._recent, iss, registered)
-        _put(self._known, name, (self._monotonic() + REMEMBERED_SECONDS, verified))
+            self._recent.put(iss, registered, math.inf)
+        self._known.put(name, verified, ends)
         return caller
 
     async def _verified(
@@ -213,7 +212,12 @@ class CdsAuthenticator:
         try:
             if registered is None:
                 raise JwtRefused("issuer")
-            key = await self._key(registered, jwt.header)
+            key = await self._jwks.registered(
+                jwt.header,
+                jwks_url=registered.jwks_url,
+                jwks=registered.jwks,
+                tenant=registered.organization_id,
+            )
         except JwtRefused:
             spend_as_much(jwt)
             raise
@@ -226,19 +230,6 @@ class CdsAuthenticator:
         async with raw_connection(self._engine) as connection:
             row = await connection.fetchrow(_REGISTERED, iss)
         return None if row is None else _Registered(**row)
-
-    async def _key(self, registered: _Registered, header: Json) -> PublicKey:
-        if header.get("jku", registered.jwks_url) != registered.jwks_url:
-            raise JwtRefused("jku")
-        kid, key = header.get("kid"), None
-        if isinstance(kid, str):
-            if registered.jwks_url is not None:
-                key = await self._jwks.key(registered.jwks_url, registered.organization_id, kid)
-            else:
-                key = keys_by_value(registered.jwks).get(kid)
-        if key is None:
-            raise JwtRefused("key")
-        return key
 
     def _check_claims(self, jwt: _Verified, accepted: tuple[str, ...]) -> None:
         if jwt.aud not in accepted:
@@ -259,31 +250,8 @@ class CdsAuthenticator:
             )
         if row is None:
             return None
-        principal = Principal(
-            client_id=row["client_id"],
-            client_name=row["client_name"],
-            organization_id=row["organization_id"],
-            grants=grants(()),
-            npis=None if row["acts_for"] == "all" else frozenset(row["npis"]),
-            tins=frozenset(row["tins"]),
-            certificate=certificate,
-        )
+        principal = Principal.of(row, grants(()), certificate)
         return CdsCaller(principal, jwt.iss, tuple(row["fhir_servers"]))
-
-    def _remembered(self, name: bytes) -> _Verified | None:
-        until, verified = self._known.get(name, (0.0, None))
-        if verified is None or until > self._monotonic():
-            return verified
-        del self._known[name]
-        return None
-
-
-def _put(known: dict[Name, Value], name: Name, value: Value) -> None:
-    """Remember; of too many the oldest is forgotten."""
-    if name not in known:
-        while len(known) >= REMEMBERED:
-            del known[next(iter(known))]
-    known[name] = value
 
 
 def _token(authorization: Sequence[str]) -> str:
@@ -304,22 +272,9 @@ def _read_claims(jwt: UnverifiedJwt, registered: _Registered, key: PublicKey) ->
         iss=claims["iss"],
         revision=registered.revision,
         jti=jti,
-        aud=_audience(claims),
+        aud=one_audience(claims),
         thumbprint=key.thumbprint,
         issued_at=issued_at,
         not_before=instant(claims, "nbf") if "nbf" in claims else issued_at,
         expires_at=instant(claims, "exp"),
     )
-
-
-def _audience(claims: Json) -> str:
-    """The one service that the JWT is for: as a string, or as the only entry of a list.
-
-    A list that names another one too was made for somebody who could use it here.
-    """
-    aud = claims.get("aud")
-    if isinstance(aud, list) and len(aud) == 1:
-        aud = aud[0]
-    if not isinstance(aud, str):
-        raise JwtRefused("audience")
-    return aud

@@ -3,8 +3,7 @@
 Source: SMART App Launch 2.2.0, "Registering a SMART Backend Service".
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
@@ -13,9 +12,8 @@ from joserfc.jwk import ECKey
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from wiser_fhir.auth.cds_clients import RegistrationRefused, check_url, read_key_file
 from wiser_fhir.auth.keys import KeysRefused, PublicKeys, read_keys
-from wiser_fhir.egress.url import Origin
+from wiser_fhir.auth.registration import Keys, RegistrationRefused, read_key_file
 from wiser_fhir.fhir.elements import Json
 
 _KEYS = text("select jwks_url, jwks from client_key where client_id = :client_id and active")
@@ -44,24 +42,6 @@ _SEED = (
         and jwks is distinct from cast(:jwks as jsonb)
     """),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Keys:
-    """Where a client's public keys are: exactly one of `jwks_url` and `jwks` is given."""
-
-    jwks_url: str | None = None
-    jwks: Json | None = field(default=None, repr=False)
-
-    def check(self, extra: Sequence[Origin]) -> None:
-        """Refuse what could never work: http is for the `extra` origins alone.
-
-        Raises RegistrationRefused.
-        """
-        if (self.jwks_url is None) == (self.jwks is None):
-            raise RegistrationRefused("name the keys by URL or by file: one of the two")
-        if self.jwks_url is not None:
-            check_url("the JWKS", self.jwks_url, extra)
 
 
 def read_client_keys(content: bytes) -> Keys:

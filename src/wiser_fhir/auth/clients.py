@@ -14,8 +14,9 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from wiser_fhir.auth import organizations
-from wiser_fhir.auth.cds_clients import RegistrationRefused
+from wiser_fhir.auth.registration import RegistrationRefused
 from wiser_fhir.auth.scopes import covers, grants, spelled
+from wiser_fhir.auth.tokens import end_of_client
 from wiser_fhir.errors import NotFound
 
 # A system that can show no certificate is a risk, and is looked at again each year.
@@ -33,6 +34,8 @@ insert into client (id, organization_id, name, scopes, certificate_uri, unbound_
 values (:id, :organization_id, :name, :scopes, :certificate_uri, :unbound_until, :unbound_because)
 """)
 
+_CLIENT = text("select id, organization_id from client where name = :name")
+
 _HELD = text("""
 select id, organization_id, scopes, active from client where name = :name for update
 """)
@@ -43,11 +46,6 @@ _REVOKE = text("update client set active = false where id = :id")
 
 _ACCEPT = text("""
 update client set unbound_until = :until, unbound_because = :because where id = :id
-""")
-
-_END_TOKENS = text("""
-update access_token set revoked_at = :now
-where client_id = :id and revoked_at is null and expires_at > :now
 """)
 
 _KNOWN_ELSEWHERE = text("""
@@ -181,12 +179,9 @@ async def add(db: AsyncConnection, new: NewClient, now: datetime) -> Held:
     Raises NotFound, RegistrationRefused, ScopeRefused.
     """
     new.check(now)
-    organization_id, organization = await organizations.named(db, new.organization)
-    if not organization.active:
-        raise RegistrationRefused(f"{new.organization} is closed")
     row = {
         "id": uuid4(),
-        "organization_id": organization_id,
+        "organization_id": await organizations.open_named(db, new.organization),
         "name": new.name,
         "scopes": list(checked_scopes(new.scopes)),
         "certificate_uri": new.certificate_uri,
@@ -195,6 +190,14 @@ async def add(db: AsyncConnection, new: NewClient, now: datetime) -> Held:
     }
     await _unless_taken(db, _INSERT, row)
     return await held(db, new.name)
+
+
+async def client_named(db: AsyncConnection, name: str) -> tuple[UUID, UUID]:
+    """A client and its organization. Raises NotFound."""
+    row = (await db.execute(_CLIENT, {"name": name})).one_or_none()
+    if row is None:
+        raise NotFound("client")
+    return row.id, row.organization_id
 
 
 async def held(db: AsyncConnection, name: str) -> Held:
@@ -245,7 +248,7 @@ async def change_scopes(
     await db.execute(_SCOPES, {"id": client.id, "scopes": list(wanted)})
     if covers(grants(wanted), grants(client.scopes)):
         return 0
-    return await end_tokens(db, client, now)
+    return await end_of_client(db, client.id, now)
 
 
 async def know_elsewhere(db: AsyncConnection, client: Held, external: External) -> None:
@@ -268,12 +271,7 @@ async def forget_elsewhere(db: AsyncConnection, client: Held, external: External
 async def revoke(db: AsyncConnection, client: Held, now: datetime) -> int:
     """Put a client out of use for good and end its tokens; how many those were."""
     await db.execute(_REVOKE, {"id": client.id})
-    return await end_tokens(db, client, now)
-
-
-async def end_tokens(db: AsyncConnection, client: Held, now: datetime) -> int:
-    """End every live token of a client; how many they were."""
-    return (await db.execute(_END_TOKENS, {"id": client.id, "now": now})).rowcount
+    return await end_of_client(db, client.id, now)
 
 
 async def listed(db: AsyncConnection) -> list[Listed]:

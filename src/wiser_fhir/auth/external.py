@@ -11,21 +11,30 @@ Source: RFC 9068, 4; RFC 7662; RFC 8705, 3.
 """
 
 import logging
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
-from types import MappingProxyType
 from typing import Any, Final, Protocol
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from wiser_fhir.auth.bearer import CACHE_SECONDS, CACHE_SIZE, REFUSAL
 from wiser_fhir.auth.issuer import Introspection, Issuer
-from wiser_fhir.auth.jws import MAX_TOKEN, JwtRefused, UnverifiedJwt, instant, read_jwt, verify
+from wiser_fhir.auth.jws import (
+    MAX_TOKEN,
+    SKEW,
+    JwtRefused,
+    UnverifiedJwt,
+    instant,
+    read_jwt,
+    verify,
+)
 from wiser_fhir.auth.keys import JwksCache
 from wiser_fhir.auth.principal import Principal
 from wiser_fhir.auth.remembered import Remembered
-from wiser_fhir.auth.scopes import Grants, ScopeRefused, grants
+from wiser_fhir.auth.scopes import Grants, common, grants, readable
 from wiser_fhir.clock import Clock
 from wiser_fhir.db.engine import raw_connection
 from wiser_fhir.errors import Unauthenticated
@@ -36,19 +45,29 @@ log = logging.getLogger(__name__)
 ALGORITHMS: Final = ("RS256", "RS384", "ES256", "ES384", "PS256")
 KINDS: Final = ("at+jwt", "application/at+jwt")
 MAX_LIFE: Final = 3_600
-SKEW: Final = 60
 _MAX_SCOPES = 100
 _NAMES = ("client_id", "azp", "sub")
 
 # As many rows as names, so that each is registered; of how many clients they are is seen after.
 _REGISTERED = """
-select c.id as client_id, c.name, c.scopes, c.unbound_until, o.id as organization_id, o.acts_for,
-    o.npis, o.tins
+select c.id as client_id, c.name as client_name, c.scopes, c.unbound_until,
+    o.id as organization_id, o.acts_for, o.npis, o.tins
 from external_client e
 join client c on c.id = e.client_id and c.organization_id = e.organization_id
 join organization o on o.id = e.organization_id
 where e.issuer = $1 and e.subject = any ($2::text[]) and e.active and c.active and o.active
 """
+
+_ANY_UNBOUND = """
+select exists (
+    select from external_client e
+    join client c on c.id = e.client_id and c.organization_id = e.organization_id
+    where e.issuer = $1 and e.active and c.active and c.unbound_until > $2
+)
+"""
+
+# Around a question to another issuer; to enter it raises Throttled for whoever asks in vain.
+Asking = Callable[[], AbstractContextManager[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +123,10 @@ class JwtTokens:
         return jwt.claims
 
     async def _verify(self, jwt: UnverifiedJwt) -> None:
-        """By the key that `kid` names; nothing else in a header says where a key is."""
+        """By the key that `kid` names; nothing else in a header says where a key is.
+
+        Raises JwtRefused, Unavailable.
+        """
         kid, jwks_uri = jwt.header.get("kid"), (await self._issuer.metadata()).jwks_uri
         key = None
         if isinstance(kid, str) and jwks_uri is not None:
@@ -161,39 +183,58 @@ class ExternalAuthenticator:
         self._audience = audience
         self._tokens = tokens
         self._unbound = unbound
-        self._known: Remembered[_Holder] = Remembered(CACHE_SIZE)
+        self._known: Remembered[bytes, _Holder] = Remembered(CACHE_SIZE)
         # Apart, so that many that are nothing push out none that is something.
-        self._refused: Remembered[bool] = Remembered(CACHE_SIZE)
+        self._refused: Remembered[bytes, bool] = Remembered(CACHE_SIZE)
 
     @property
     def takes_opaque(self) -> bool:
         """Whether a token that is no JWT can be one of its."""
         return self._tokens.opaque
 
-    async def principal(self, token: str, certificate: str | None) -> Principal:
+    async def principal(
+        self, token: str, certificate: str | None, asking: Asking = nullcontext
+    ) -> Principal:
         """Who calls. `certificate` is the thumbprint of the one that the connection has shown.
 
-        Raises Unauthenticated, Unavailable.
+        Raises Unauthenticated, Throttled, Unavailable.
         """
         name = sha256(token.encode()).digest()
         try:
-            holder = self._known.get(name) or await self._found(name, token)
+            holder = self._known.get(name) or await self._found(name, token, certificate, asking)
             self._check(holder, certificate)
         except JwtRefused as refused:
             log.info("external token refused", extra={"error": refused.reason})
             raise Unauthenticated(REFUSAL) from None
         return holder.principal
 
-    async def _found(self, name: bytes, token: str) -> _Holder:
+    async def _may_be_unbound(self) -> bool:
+        """Whether a token could be good without a certificate, before its issuer is asked about it.
+
+        Whose it is shows only then, so one client that may go without is enough.
+        """
+        if self._unbound or not self._tokens.opaque:
+            return True
+        async with raw_connection(self._engine) as connection:
+            return bool(await connection.fetchval(_ANY_UNBOUND, self._issuer, self._clock()))
+
+    async def _found(
+        self, name: bytes, token: str, certificate: str | None, asking: Asking
+    ) -> _Holder:
         if self._refused.get(name):
             raise JwtRefused("before")
+        if certificate is None and not await self._may_be_unbound():
+            raise JwtRefused("unbound")  # not remembered: with a certificate it may be good
+        ends = self._known.now() + CACHE_SECONDS
         try:
-            read = read_claims(await self._tokens.claims(token), self._audience, self._now())
+            with asking() if self._tokens.opaque else nullcontext():
+                claims = await self._tokens.claims(token)
+            read = read_claims(claims, self._audience, self._now())
             holder = await self._holder(read)
         except JwtRefused:
-            self._refused.put(name, True, CACHE_SECONDS)
+            self._refused.put(name, True, ends)
             raise
-        self._known.put(name, holder, CACHE_SECONDS)
+        self._known.put(name, holder, ends)
         return holder
 
     async def _holder(self, token: ExternalToken) -> _Holder:
@@ -202,15 +243,8 @@ class ExternalAuthenticator:
         if len(rows) != len(token.names) or len({row["client_id"] for row in rows}) != 1:
             raise JwtRefused("client")
         row = rows[0]
-        principal = Principal(
-            client_id=row["client_id"],
-            client_name=row["name"],
-            organization_id=row["organization_id"],
-            grants=granted(token.scope, grants(row["scopes"])),
-            npis=None if row["acts_for"] == "all" else frozenset(row["npis"]),
-            tins=frozenset(row["tins"]),
-            certificate=token.certificate,
-        )
+        allowed = granted(token.scope, grants(row["scopes"]))
+        principal = Principal.of(row, allowed, token.certificate)
         return _Holder(principal, token.expires_at, row["unbound_until"])
 
     def _check(self, holder: _Holder, certificate: str | None) -> None:
@@ -249,17 +283,7 @@ def granted(scope: str, registered: Grants) -> Grants:
 
     Those of other resources, of people or with parameters allow nothing here.
     """
-    allowed: dict[str, frozenset[str]] = {}
-    for each in scope.split(" ")[:_MAX_SCOPES]:
-        try:
-            asked = grants([each])
-        except ScopeRefused:
-            continue
-        for resource, letters in asked.items():
-            both = letters & registered.get(resource, frozenset())
-            if both:
-                allowed[resource] = allowed.get(resource, frozenset()) | both
-    return MappingProxyType(allowed)
+    return common(readable(scope.split(" ")[:_MAX_SCOPES]), registered)
 
 
 def _certificate(claims: Json) -> str | None:

@@ -1,11 +1,10 @@
 """Another issuer of tokens than we: what it says of itself, and what it says of a token.
 
-Source: RFC 8414; OpenID Connect Discovery 1.0; RFC 7662; RFC 7523, 2.2.
+Source: RFC 8414; OpenID Connect Discovery 1.0; RFC 7662.
 """
 
 import asyncio
 import logging
-import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,13 +13,10 @@ from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-import orjson
-from joserfc import jws
-from joserfc.errors import JoseError
-from joserfc.jwk import ECKey, RSAKey
+from authlib.oauth2.rfc7523.client import ASSERTION_TYPE
 
-from wiser_fhir.auth.jws import registry
 from wiser_fhir.auth.keys import JsonSource
+from wiser_fhir.auth.own_key import OwnKey
 from wiser_fhir.clock import Clock
 from wiser_fhir.egress.errors import EgressError
 from wiser_fhir.egress.url import read_url
@@ -32,11 +28,7 @@ log = logging.getLogger(__name__)
 FRESH_SECONDS: Final = 3_600.0
 RETRY_SECONDS: Final = 5.0
 FETCH_SECONDS: Final = 3.0
-_ASSERTION_LIFE = 60
 _BAD_REQUEST = 400
-_ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-_LEAST_BITS = 2_048
-_CURVES: Mapping[str, str] = {"P-256": "ES256", "P-384": "ES384"}
 _OIDC = "/.well-known/openid-configuration"
 _RFC_8414 = "/.well-known/oauth-authorization-server"
 _AWAY = "The issuer of tokens is away."
@@ -149,66 +141,12 @@ def _read(issuer: str, document: Json) -> IssuerMetadata:
 
 
 @dataclass(frozen=True, slots=True)
-class OwnKey:
-    """The key by which we prove who we are to an issuer, and what it calls us."""
-
-    client_id: str
-    key: ECKey | RSAKey = field(repr=False)
-    algorithm: str
-
-    @classmethod
-    def load(cls, client_id: str, pem: bytes) -> "OwnKey":
-        """From a private key, RSA of 2048 bits or more or EC on P-256 or P-384.
-
-        Raises IssuerRefused.
-        """
-        for kind in (ECKey, RSAKey):
-            try:
-                key = kind.import_key(pem)
-            except (JoseError, ValueError, TypeError):
-                continue
-            algorithm = _algorithm(key)
-            if key.is_private and algorithm is not None:
-                return cls(client_id, key, algorithm)
-        raise IssuerRefused(
-            "needs a private key (PEM), RSA of 2048 bits or more or EC on P-256 or P-384"
-        )
-
-    def public_keys(self) -> Json:
-        """The public half as a JWKS, for the issuer to know us by."""
-        public = self.key.as_dict(
-            private=False, kid=self.key.thumbprint(), use="sig", alg=self.algorithm
-        )
-        return {"keys": [public]}
-
-    def assertion(self, audience: str, now: float) -> str:
-        """A JWT that proves to `audience` who we are, once within a minute."""
-        claims = {
-            "iss": self.client_id,
-            "sub": self.client_id,
-            "aud": audience,
-            "iat": int(now),
-            "exp": int(now) + _ASSERTION_LIFE,
-            "jti": secrets.token_urlsafe(24),
-        }
-        header = {"alg": self.algorithm, "typ": "JWT", "kid": self.key.thumbprint()}
-        allowed = registry((self.algorithm,))
-        return jws.serialize_compact(header, orjson.dumps(claims), self.key, registry=allowed)
-
-
-def _algorithm(key: ECKey | RSAKey) -> str | None:
-    """By what a key of ours signs, None if it is one that should not."""
-    if isinstance(key, ECKey):
-        return _CURVES.get(key.curve_name)
-    return "RS256" if key.raw_value.key_size >= _LEAST_BITS else None
-
-
-@dataclass(frozen=True, slots=True)
 class Introspection:
-    """Where an issuer is asked about tokens, and by which key of ours."""
+    """Where an issuer is asked about tokens, what it calls us, and by which key of ours."""
 
     issuer: Issuer
     url: str
+    client_id: str
     own: OwnKey
     clock: Clock
 
@@ -218,12 +156,13 @@ class Introspection:
         The assertion is for the issuer by its name, so that nobody else could use it. Source: RFC
         7662, 2.
         """
+        now = self.clock().timestamp()
         form = {
             "token": token,
             "token_type_hint": "access_token",
-            "client_id": self.own.client_id,
-            "client_assertion_type": _ASSERTION_TYPE,
-            "client_assertion": self.own.assertion(self.issuer.name, self.clock().timestamp()),
+            "client_id": self.client_id,
+            "client_assertion_type": ASSERTION_TYPE,
+            "client_assertion": self.own.assertion(self.client_id, self.issuer.name, now),
         }
         try:
             answer = await self.issuer.source.post_form(

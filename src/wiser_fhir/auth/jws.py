@@ -24,6 +24,15 @@ from wiser_fhir.fhir.elements import Json
 # SMART and CDS Hooks both name these two. Neither an HMAC nor `none` is ever in this list.
 ALGORITHMS: Final = ("ES384", "RS384")
 MAX_TOKEN: Final = 8 * 1024
+# With `x5c` in the header, and so a chain of certificates, which makes a JWT long. RS256 SHALL,
+# ES256 SHOULD, the other two MAY be taken. Source: UDAP Security 2.0.0, "JSON Web Token
+# Requirements".
+X5C_ALGORITHMS: Final = ("RS256", "ES256", "RS384", "ES384")
+MAX_X5C_TOKEN: Final = 16 * 1024
+# How many seconds a JWT may live that a system signs to be let in.
+MAX_LIFE: Final = 300
+# How many seconds the sender's clock may be ahead of ours; none for what is over.
+SKEW: Final = 60
 
 _COMPACT = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.[A-Za-z0-9_-]+")
 _DECOY_BITS = 2048
@@ -133,6 +142,20 @@ def instant(claims: Json, name: str) -> float:
     if not 0 <= number <= _LAST_INSTANT:
         raise JwtRefused("life")
     return float(number)
+
+
+def one_audience(claims: Json) -> str:
+    """The one server or service that a JWT is for: as a string, or as the only entry of a list.
+
+    A list that names another one too was made for somebody who could use it here.
+    Raises JwtRefused.
+    """
+    aud = claims.get("aud")
+    if isinstance(aud, list) and len(aud) == 1:
+        aud = aud[0]
+    if not isinstance(aud, str):
+        raise JwtRefused("audience")
+    return aud
 
 
 def strict_json(text: str) -> Any:

@@ -20,8 +20,10 @@ from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, RSAKey
 from joserfc.util import urlsafe_b64decode
 
+from wiser_fhir.auth.jws import JwtRefused
 from wiser_fhir.egress.client import Document
 from wiser_fhir.egress.errors import EgressError
+from wiser_fhir.errors import Unavailable
 from wiser_fhir.fhir.elements import Json
 
 log = logging.getLogger(__name__)
@@ -29,12 +31,18 @@ log = logging.getLogger(__name__)
 MAX_KEYS: Final = 20
 MAX_DOCUMENT: Final = 64 * 1024
 
-# Keys from a URL are asked for again when their server says so, but not within five minutes, nor
-# later than after a day: longer they are not used. Silence is five minutes.
+# How long keys from a URL are fresh where their server does not say, and at most if it does. The
+# least is a second, the grain of what it can say, so that our flood is not its.
 FRESH_SECONDS: Final = 300.0
-HELD_SECONDS: Final = 86_400.0
-# However many JWTs name an unknown key, and however often a server does not answer.
-RETRY_SECONDS: Final = 60.0
+LONGEST_SECONDS: Final = 86_400.0
+LEAST_SECONDS: Final = 1.0
+# How much longer they are used while their server fails, where it did not say how long they are.
+GRACE_SECONDS: Final = 3_600.0
+# The same where it did say, for keys of an issuer that the operator chose: many send `no-cache`.
+ISSUER_GRACE_SECONDS: Final = 300.0
+# However often a server fails, and however many JWTs name a key that it does not have.
+RETRY_SECONDS: Final = 5.0
+MISS_SECONDS: Final = 60.0
 FETCH_SECONDS: Final = 3.0
 MAX_HELD: Final = 1_024
 
@@ -46,6 +54,7 @@ _RSA_BITS = range(2_048, 8_192 + 1)
 _RSA_EXPONENTS = range(65_537, 2**32, 2)
 _LONGEST_VALUE = 1_400  # characters; 8192 bits are 1366
 _KID = re.compile("[ -~]{1,256}")
+_AWAY = "The keys are away."
 _TOO_LARGE = f"a JWKS may hold {MAX_KEYS} keys and {MAX_DOCUMENT // 1024} KiB"
 
 
@@ -195,38 +204,77 @@ class _Held:
     """What is known of one URL. Instants are of a monotonic clock."""
 
     keys: PublicKeys = _NONE
-    fetched: float = float("-inf")
+    fresh_until: float = float("-inf")
+    usable_until: float = float("-inf")
     tried: float = float("-inf")
-    fresh: float = FRESH_SECONDS
-    fetching: asyncio.Task[None] | None = field(default=None, repr=False)
+    failed: bool = False
+    fetching: asyncio.Task[bool] | None = field(default=None, repr=False)
 
 
 class JwksCache:
-    """Keys that clients keep at a URL, fetched when needed and then held.
+    """Keys that clients keep at a URL, fetched when needed and held as long as Cache-Control says.
 
-    Source: SMART App Launch 2.2.0, "Server Requirements": Cache-Control is respected.
+    `grace` are the seconds for which they may be used beyond that while their server fails. For
+    clients' keys there are none.
+
+    Source: SMART App Launch 2.2.0, "Client Authentication: Asymmetric", "Signature Verification".
     """
 
-    def __init__(self, source: JsonSource, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        source: JsonSource,
+        monotonic: Callable[[], float] = time.monotonic,
+        grace: float = 0.0,
+    ) -> None:
         self._source = source
         self._monotonic = monotonic
+        self._grace = grace
         self._held: dict[tuple[UUID, str], _Held] = {}
 
     async def key(self, url: str, tenant: UUID, kid: str) -> PublicKey | None:
-        """The key of this name, None if there is none or it could not be had.
+        """The key of this name; None if there is none, which only fresh keys can tell.
 
         `url` is the one that was registered: it is the bound on what may be fetched.
+        Raises Unavailable.
         """
-        held = self._of(url, tenant)
-        if kid not in held.keys.keys or self._age(held) >= held.fresh:
-            now = self._monotonic()
-            if held.fetching is None and now - held.tried >= RETRY_SECONDS:
-                held.tried = now
+        held, now = self._of(url, tenant), self._monotonic()
+        fresh = now < held.fresh_until
+        if not fresh or kid not in held.keys.keys:
+            if held.fetching is None and now - held.tried >= _pause(held, fresh=fresh):
+                held.tried, held.failed = now, True
                 held.fetching = asyncio.create_task(self._fetch(held, url, tenant))
             if held.fetching is not None:
                 # Others wait for the same answer, so it outlives the one who asked for it.
-                await asyncio.shield(held.fetching)
-        return held.keys.keys.get(kid) if self._age(held) < HELD_SECONDS else None
+                fresh = await asyncio.shield(held.fetching) or fresh
+        found = held.keys.keys.get(kid)
+        if fresh or (found is not None and self._monotonic() < held.usable_until):
+            return found
+        raise Unavailable(_AWAY)
+
+    async def registered(
+        self, header: Json, *, jwks_url: str | None, jwks: str | None, tenant: UUID
+    ) -> PublicKey:
+        """The key of a client that registered a URL, or keys as they stand: a header brings none,
+        it only names one.
+
+        Keys that cannot be had are as any other fault: another answer would tell who is registered.
+        Raises JwtRefused. Source: SMART App Launch 2.2.0, "Client Authentication: Asymmetric",
+        "Signature Verification".
+        """
+        if header.get("jku", jwks_url) != jwks_url:
+            raise JwtRefused("jku")
+        kid, key = header.get("kid"), None
+        if isinstance(kid, str):
+            if jwks_url is not None:
+                try:
+                    key = await self.key(jwks_url, tenant, kid)
+                except Unavailable:
+                    raise JwtRefused("keys-away") from None
+            elif jwks is not None:
+                key = keys_by_value(jwks).get(kid)
+        if key is None:
+            raise JwtRefused("key")
+        return key
 
     def _of(self, url: str, tenant: UUID) -> _Held:
         held = self._held.get((tenant, url))
@@ -236,11 +284,9 @@ class JwksCache:
             held = self._held[(tenant, url)] = _Held()
         return held
 
-    def _age(self, held: _Held) -> float:
-        return self._monotonic() - held.fetched
-
-    async def _fetch(self, held: _Held, url: str, tenant: UUID) -> None:
-        """Renew what is held; what cannot be had or read leaves it as it is."""
+    async def _fetch(self, held: _Held, url: str, tenant: UUID) -> bool:
+        """Renew what is held; what cannot be had or read leaves it as it is. Whether it could."""
+        asked = self._monotonic()
         try:
             document = await self._source.get_document(
                 url, within=[url], tenant=tenant, seconds=FETCH_SECONDS
@@ -249,8 +295,19 @@ class JwksCache:
         except (EgressError, KeysRefused) as error:
             reason = error.reason if isinstance(error, EgressError) else "no-jwks"
             log.warning("keys not fetched", extra={"organization": tenant, "error": reason})
-        else:
-            held.keys, held.fetched = keys, self._monotonic()
-            held.fresh = min(max(document.max_age or 0.0, FRESH_SECONDS), HELD_SECONDS)
+            return False
         finally:
             held.fetching = None
+        said = document.max_age
+        fresh = FRESH_SECONDS if said is None else min(said, LONGEST_SECONDS)
+        held.keys, held.failed = keys, False
+        held.fresh_until = max(asked + fresh, self._monotonic() + LEAST_SECONDS)
+        held.usable_until = held.fresh_until + (GRACE_SECONDS if said is None else self._grace)
+        return True
+
+
+def _pause(held: _Held, *, fresh: bool) -> float:
+    """How long after one fetch there may be another."""
+    if fresh:
+        return MISS_SECONDS
+    return RETRY_SECONDS if held.failed else 0.0

@@ -7,43 +7,39 @@ without a nonce. Here none of them can be left out. All calls go through `egress
 Source: OpenID Connect Core 1.0, 3.1; RFC 7636; RFC 9207; RFC 9700, 2.1 and 4.4.
 """
 
-import secrets
 import time
 from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Protocol
+from typing import Any, Final
 from urllib.parse import quote_plus
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-import orjson
 from authlib.oauth2.rfc6749.parameters import prepare_grant_uri
 from authlib.oauth2.rfc7523.client import ASSERTION_TYPE
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
 from authlib.oidc.core import CodeIDToken
-from joserfc import jws
 from joserfc.errors import JoseError
-from joserfc.jwk import ECKey, RSAKey
 
-from wiser_fhir.auth.jws import JwtRefused, read_jwt, registry, verify
-from wiser_fhir.auth.keys import JsonSource, JwksCache
-from wiser_fhir.auth.sessions import LIFE, Begun, Taken
+from wiser_fhir.auth.issuer import FormSource
+from wiser_fhir.auth.jws import JwtRefused, read_jwt, verify
+from wiser_fhir.auth.keys import ISSUER_GRACE_SECONDS, JwksCache
+from wiser_fhir.auth.own_key import OwnKey
+from wiser_fhir.auth.sessions import Begun, Taken
 from wiser_fhir.clock import Clock
 from wiser_fhir.egress.errors import EgressError
 from wiser_fhir.egress.url import read_url
+from wiser_fhir.errors import Unavailable
 from wiser_fhir.fhir.elements import Json
 
 # Never `none`, never an HMAC, whose key would be our own secret.
 ALGORITHMS: Final = ("RS256", "ES256", "RS384", "ES384", "PS256")
 LEEWAY: Final = timedelta(seconds=60)
-STEP_UP_AGE: Final = timedelta(minutes=15)
 METADATA_SECONDS: Final = 3_600.0
 
 _MAX_ID_TOKEN: Final = 16 * 1024
-_LEAST_BITS: Final = 2_048
 _LONGEST_SUBJECT: Final = 255
-_ASSERTION_SECONDS: Final = 60
 _DISCOVERY: Final = "/.well-known/openid-configuration"
 _ANSWERS: Final = ("code", "state", "iss", "error")
 
@@ -60,21 +56,8 @@ class SignInFailed(Exception):
         self.away = away
 
 
-class Out(JsonSource, Protocol):
-    """What `egress.client.Egress` does, as far as signing in needs it."""
-
-    async def post_form(
-        self,
-        url: str,
-        form: Mapping[str, str],
-        *,
-        headers: Mapping[str, str] = ...,
-        within: list[str],
-        tenant: UUID,
-        seconds: float = 5.0,
-    ) -> Json:
-        """The JSON object that a form is answered with. Raises EgressError."""
-        ...
+class NotAnew(SignInFailed):
+    """The provider told of a sign-in from before, though it was asked for a new one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +66,13 @@ class Provider:
 
     With a `key` we authenticate by a JWT, with a `secret` by that; a sandbox may do without.
     `known_as` is what our list of people calls the issuer. `acr` are the ways to authenticate of
-    which a step-up asks for one; empty leaves them to the provider.
+    which each sign-in is one; empty leaves them to the provider.
     """
 
     issuer: str
     client_id: str
     redirect_uri: str
-    key: ECKey | RSAKey | None = field(default=None, repr=False)
+    key: OwnKey | None = field(default=None, repr=False)
     secret: str | None = field(default=None, repr=False)
     known_as: str = ""
     acr: tuple[str, ...] = ()
@@ -155,7 +138,7 @@ class RelyingParty:
     def __init__(
         self,
         provider: Provider,
-        egress: Out,
+        egress: FormSource,
         clock: Clock,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -163,32 +146,30 @@ class RelyingParty:
         self._egress = egress
         self._clock = clock
         self._monotonic = monotonic
-        self._keys = JwksCache(egress, monotonic)
+        self._keys = JwksCache(egress, monotonic, ISSUER_GRACE_SECONDS)
         self._metadata: tuple[float, Metadata] | None = None
 
     def public_keys(self) -> Json:
         """The public half of what we authenticate with, as a JWKS."""
         key = self.provider.key
-        return {"keys": [] if key is None else [_public(key)]}
+        return {"keys": []} if key is None else key.public_keys()
 
-    async def sign_in_url(self, begun: Begun, *, step_up: bool) -> str:
+    async def sign_in_url(self, begun: Begun) -> str:
         """Where to send the browser. Raises SignInFailed.
 
-        A step-up has the person authenticate anew, whoever is signed in at the provider.
-        Source: OpenID Connect Core 1.0, 3.1.2.1.
+        The person authenticates anew, whoever is signed in at the provider: that may be somebody
+        who has left the keyboard. Source: OpenID Connect Core 1.0, 3.1.2.1.
         """
         metadata = await self._read_metadata()
         asked: dict[str, Any] = {
             "nonce": begun.nonce,
             "code_challenge": create_s256_code_challenge(begun.verifier),
             "code_challenge_method": "S256",
-            # An ID token tells when the person authenticated only where somebody asks.
-            "max_age": str(int(LIFE.total_seconds())),
+            "prompt": "login",
+            # Has the ID token tell when the person authenticated. Some brokers take 0 for never.
+            "max_age": str(int(LEEWAY.total_seconds())),
+            "acr_values": " ".join(self.provider.acr) or None,
         }
-        if step_up:
-            asked["max_age"] = str(int(STEP_UP_AGE.total_seconds()))
-            asked["prompt"] = "login"
-            asked["acr_values"] = " ".join(self.provider.acr) or None
         url: str = prepare_grant_uri(
             metadata.authorization_endpoint,
             self.provider.client_id,
@@ -249,9 +230,11 @@ class RelyingParty:
             "client_id": self.provider.client_id,
         }
         headers: dict[str, str] = {}
-        if self.provider.key is not None:
+        key = self.provider.key
+        if key is not None:
+            now = self._clock().timestamp()
             form["client_assertion_type"] = ASSERTION_TYPE
-            form["client_assertion"] = self._assertion(self.provider.key, url)
+            form["client_assertion"] = key.assertion(self.provider.client_id, url, now)
         elif self.provider.secret is not None and metadata.basic:
             headers["Authorization"] = _basic(self.provider.client_id, self.provider.secret)
         elif self.provider.secret is not None:
@@ -264,20 +247,6 @@ class RelyingParty:
             refused = error.status is not None and error.status < 500
             reason = "code-refused" if refused else "provider-away"
             raise SignInFailed(reason, away=not refused) from error
-
-    def _assertion(self, key: ECKey | RSAKey, url: str) -> str:
-        now = int(self._clock().timestamp())
-        claims = {
-            "iss": self.provider.client_id,
-            "sub": self.provider.client_id,
-            "aud": url,
-            "iat": now,
-            "exp": now + _ASSERTION_SECONDS,
-            "jti": secrets.token_urlsafe(24),
-        }
-        header = {"alg": _algorithm(key), "typ": "JWT", "kid": key.thumbprint()}
-        known = registry(ALGORITHMS)
-        return jws.serialize_compact(header, orjson.dumps(claims), key, registry=known)
 
     async def _verified(self, metadata: Metadata, token: Json) -> CodeIDToken:
         """The claims of the ID token, signed by a key of the provider's and of nobody else."""
@@ -294,6 +263,8 @@ class RelyingParty:
             verify(jwt, found.key, ALGORITHMS, _MAX_ID_TOKEN)
         except JwtRefused as refused:
             raise SignInFailed(f"id-token-{refused.reason}") from None
+        except Unavailable as error:
+            raise SignInFailed("provider-away", away=True) from error
         return CodeIDToken(jwt.claims, jwt.header)
 
     def _identity(self, claims: CodeIDToken, token: Json, taken: Taken) -> Identity:
@@ -319,56 +290,23 @@ class RelyingParty:
         subject = claims["sub"]
         if not isinstance(subject, str) or not 0 < len(subject) <= _LONGEST_SUBJECT:
             raise SignInFailed("id-token-sub")
-        if taken.step_up and provider.acr and claims.get("acr") not in provider.acr:
+        if provider.acr and claims.get("acr") not in provider.acr:
             raise SignInFailed("id-token-acr")
         return Identity(provider.known_as or provider.issuer, subject, _since(claims, taken, now))
 
 
 def _since(claims: Mapping[str, Any], taken: Taken, now: datetime) -> datetime:
-    """When the person authenticated: within what was asked for, and for a step-up just now."""
+    """When the person authenticated: after the sign-in was begun. Raises SignInFailed, NotAnew."""
     auth_time = claims["auth_time"]
     if isinstance(auth_time, bool) or not 0 < auth_time <= now.timestamp() + LEEWAY.total_seconds():
         raise SignInFailed("id-token-auth_time")
     since = datetime.fromtimestamp(auth_time, UTC)
-    earliest = taken.begun_at if taken.step_up else now - LIFE
-    if since < earliest - LEEWAY:
-        raise SignInFailed("id-token-auth_time")
+    if since < taken.begun_at - LEEWAY:
+        raise NotAnew("id-token-auth_time")
     return min(since, now)
-
-
-def _algorithm(key: ECKey | RSAKey) -> str:
-    if isinstance(key, RSAKey):
-        return "RS256"
-    return {"P-256": "ES256", "P-384": "ES384"}[key.curve_name]
-
-
-def _public(key: ECKey | RSAKey) -> Json:
-    named = {"kid": key.thumbprint(), "use": "sig", "alg": _algorithm(key)}
-    return dict(key.as_dict(private=False, **named))
 
 
 def _basic(client_id: str, secret: str) -> str:
     """Source: RFC 6749, 2.3.1: both are form-encoded first."""
     pair = f"{quote_plus(client_id)}:{quote_plus(secret)}"
     return f"Basic {b64encode(pair.encode()).decode()}"
-
-
-def client_key(pem: bytes) -> ECKey | RSAKey:
-    """A private key to authenticate with: EC on P-256 or P-384, or RSA of 2048 bits or more.
-
-    Raises ValueError.
-    """
-    for kind in (ECKey, RSAKey):
-        try:
-            key = kind.import_key(pem)
-        except (JoseError, ValueError, TypeError):
-            continue
-        if not key.is_private:
-            break
-        if isinstance(key, RSAKey):
-            usable = key.raw_value.key_size >= _LEAST_BITS
-        else:
-            usable = key.curve_name in ("P-256", "P-384")
-        if usable:
-            return key
-    raise ValueError("is no private key on P-256 or P-384, nor an RSA key of 2048 bits or more")

@@ -3,7 +3,7 @@ role.
 """
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
@@ -12,8 +12,11 @@ from uuid import UUID, uuid4
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from wiser_fhir.auth.cds_clients import RegistrationRefused
 from wiser_fhir.auth.principal import tin_digits
+from wiser_fhir.auth.registration import RegistrationRefused
+from wiser_fhir.auth.tokens import end_of_organization
+from wiser_fhir.db.engine import enter
+from wiser_fhir.db.vault import is_erased
 from wiser_fhir.errors import NotFound
 
 # Who may send for whom; the first is what is meant where nothing is said.
@@ -29,6 +32,8 @@ _NAMED = text("""
 select id, name, kind, acts_for, npis, tins, active from organization
 where name = :name order by id for update
 """)
+
+_IDS = text("select id, name from organization where name = any(:names)")
 
 _LIST = text("""
 select o.id, o.name, o.kind, o.acts_for, o.npis, o.tins, o.active,
@@ -46,11 +51,6 @@ _UPDATE = text("""
 update organization set name = :name, acts_for = :acts_for, npis = :npis, tins = :tins,
     active = :active
 where id = :id
-""")
-
-_END_TOKENS = text("""
-update access_token set revoked_at = :now
-where organization_id = :id and revoked_at is null and expires_at > :now
 """)
 
 
@@ -161,15 +161,20 @@ async def close(db: AsyncConnection, name: str, now: datetime) -> tuple[UUID, in
     if not before.active:
         raise RegistrationRefused("it is closed already")
     await _update(db, organization_id, replace(before, active=False))
-    ended = await db.execute(_END_TOKENS, {"id": organization_id, "now": now})
-    return organization_id, ended.rowcount
+    return organization_id, await end_of_organization(db, organization_id, now)
 
 
 async def reopen(db: AsyncConnection, name: str) -> UUID:
-    """Let a closed organization in again; its id. Raises NotFound, RegistrationRefused."""
+    """Let a closed organization in again; its id.
+
+    Raises NotFound, RegistrationRefused, also for one whose keys were destroyed.
+    """
     organization_id, before = await named(db, name)
     if before.active:
         raise RegistrationRefused("it is open")
+    await enter(db, organization_id)
+    if await is_erased(db, organization_id):
+        raise RegistrationRefused("it was erased: register it anew under another name")
     await _update(db, organization_id, replace(before, active=True))
     return organization_id
 
@@ -185,11 +190,34 @@ async def named(db: AsyncConnection, name: str) -> tuple[UUID, Organization]:
     Raises NotFound, and RegistrationRefused for a name that several have.
     """
     rows = (await db.execute(_NAMED, {"name": name})).all()
-    if not rows:
-        raise NotFound(f"organization as {name}")
-    if len(rows) > 1:
-        raise RegistrationRefused(f"more than one organization is called {name}")
+    _check_one(name, len(rows))
     return rows[0].id, _organization(rows[0])
+
+
+async def open_named(db: AsyncConnection, name: str) -> UUID:
+    """The id of one that is open, held as well. Raises NotFound, RegistrationRefused."""
+    organization_id, organization = await named(db, name)
+    if not organization.active:
+        raise RegistrationRefused(f"{name} is closed")
+    return organization_id
+
+
+async def ids(db: AsyncConnection, names: Sequence[str]) -> list[UUID]:
+    """The ids of several, closed ones too, each once, in the order of the table; none is held.
+
+    Raises NotFound, RegistrationRefused.
+    """
+    rows = (await db.execute(_IDS, {"names": list(names)})).all()
+    for name in names:
+        _check_one(name, sum(row.name == name for row in rows))
+    return [row.id for row in rows]
+
+
+def _check_one(name: str, count: int) -> None:
+    if count == 0:
+        raise NotFound(f"organization as {name}")
+    if count > 1:
+        raise RegistrationRefused(f"more than one organization is called {name}")
 
 
 def _organization(row: Row[Any], clients: tuple[str, ...] = ()) -> Organization:

@@ -11,6 +11,7 @@ from sqlalchemy import RowMapping, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from wiser_fhir.auth.bearer import Holders, new_token, token_hash
+from wiser_fhir.auth.ended import delete_ended
 from wiser_fhir.clock import Clock
 from wiser_fhir.db.engine import transaction
 from wiser_fhir.errors import NotFound
@@ -35,14 +36,13 @@ values (:token_hash, :person_id, :issued_at, :expires_at)
 """)
 
 _LOOK_UP = text("""
-select t.expires_at, t.issued_at as signed_in_at, p.id, p.name, p.roles, p.npi, p.specialty,
-    p.organizations, p.licence_expires
+select t.expires_at, least(t.issued_at, :now) as signed_in_at, p.id, p.name, p.roles, p.npi,
+    p.specialty, p.organizations, p.licence_expires
 from person_token t join person p on p.id = t.person_id
-where t.token_hash = :token_hash and t.issued_at <= :now and t.expires_at > :now
-    and t.revoked_at is null and p.active
+where t.token_hash = :token_hash and t.expires_at > :now and t.revoked_at is null and p.active
 """)
 
-_PURGE = text("delete from person_token where expires_at < :before")
+_PURGE = delete_ended("person_token")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ async def issue_person_token(
 
 
 async def purge(db: AsyncConnection, before: datetime) -> int:
-    """Delete tokens that ended before an instant; the owner role may. How many they were."""
+    """Delete tokens that ended before an instant, AT_ONCE at most; the owner role may. How many."""
     return (await db.execute(_PURGE, {"before": before})).rowcount
 
 

@@ -1,7 +1,9 @@
 """Who calls, and with which rights."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, Self
 from uuid import UUID
 
 from wiser_fhir.auth.scopes import Grants, covers
@@ -30,6 +32,19 @@ class Principal:
     npis: frozenset[str] | None
     tins: frozenset[str] = frozenset()
     certificate: str | None = None
+
+    @classmethod
+    def of(cls, row: Mapping[Any, Any], grants: Grants, certificate: str | None) -> Self:
+        """By a row that joins a client and its organization."""
+        return cls(
+            client_id=row["client_id"],
+            client_name=row["client_name"],
+            organization_id=row["organization_id"],
+            grants=grants,
+            npis=None if row["acts_for"] == "all" else frozenset(row["npis"]),
+            tins=frozenset(row["tins"]),
+            certificate=certificate,
+        )
 
     def may(self, needed: Grants) -> bool:
         """Whether its scopes cover what is needed."""

@@ -16,6 +16,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from wiser_fhir.auth.bearer import new_token, token_hash
+from wiser_fhir.auth.ended import delete_ended
 from wiser_fhir.auth.people import Reviewer, reviewer_of
 from wiser_fhir.clock import Clock
 from wiser_fhir.db.engine import transaction
@@ -26,6 +27,8 @@ IDLE: Final = timedelta(minutes=15)
 LIFE: Final = timedelta(hours=8)
 # That somebody was there is written this often, so a session may end so much before its time.
 SEEN_EVERY: Final = timedelta(seconds=30)
+# So much the clocks of two hosts may be apart. What begins later than that would outlive `IDLE`.
+SKEW: Final = timedelta(seconds=60)
 
 _REFUSAL = "Sign in: there is no live session."
 
@@ -52,10 +55,10 @@ values (:session_hash, :person_id, :signed_in_at, :now, :now, :expires_at)
 """)
 
 _LOOK_UP = text("""
-select s.signed_in_at, s.seen_at, p.id, p.name, p.roles, p.npi, p.specialty, p.organizations,
-    p.licence_expires
+select least(s.signed_in_at, :now) as signed_in_at, s.seen_at, p.id, p.name, p.roles, p.npi,
+    p.specialty, p.organizations, p.licence_expires
 from person_session s join person p on p.id = s.person_id
-where s.session_hash = :session_hash and s.ended_at is null and s.begun_at <= :now
+where s.session_hash = :session_hash and s.ended_at is null and s.begun_at <= :begun_by
     and s.expires_at > :now and s.seen_at > :idle_since and p.active
 """)
 
@@ -69,8 +72,8 @@ update person_session set ended_at = :now where session_hash = :session_hash and
 returning person_id
 """)
 
-_PURGE_BEGUN = text("delete from sign_in_begun where expires_at < :before")
-_PURGE_SESSIONS = text("delete from person_session where expires_at < :before")
+_PURGE_BEGUN = delete_ended("sign_in_begun")
+_PURGE_SESSIONS = delete_ended("person_session")
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +158,7 @@ async def end_session(db: AsyncConnection, session: str, now: datetime) -> UUID 
 
 
 async def purge(db: AsyncConnection, before: datetime) -> int:
-    """Delete what ended before an instant; the owner role may. How many they were."""
+    """Delete what ended before an instant, AT_ONCE at most; the owner role may. How many."""
     begun = (await db.execute(_PURGE_BEGUN, {"before": before})).rowcount
     return begun + (await db.execute(_PURGE_SESSIONS, {"before": before})).rowcount
 
@@ -181,7 +184,12 @@ class Sessions:
     async def reviewer(self, session: str) -> Reviewer:
         """Whose session it is; that somebody was there is noted. Raises Unauthenticated."""
         now = self.clock()
-        keys = {"session_hash": token_hash(session), "now": now, "idle_since": now - IDLE}
+        keys = {
+            "session_hash": token_hash(session),
+            "now": now,
+            "begun_by": now + SKEW,
+            "idle_since": now - IDLE,
+        }
         async with transaction(self.engine) as db:
             row = (await db.execute(_LOOK_UP, keys)).mappings().one_or_none()
             if row is None:

@@ -10,12 +10,12 @@ from sqlalchemy import RowMapping, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from wiser_fhir.auth import organizations
 from wiser_fhir.auth.people import CLINICIAN, OF_PROVIDERS, ROLES, STAFF
+from wiser_fhir.auth.registration import RegistrationRefused
 from wiser_fhir.errors import NotFound
 
 _LONGEST_NAME: Final = 255
-
-_ORGANIZATIONS = text("select id, name from organization where name = any(:names)")
 
 _INSERT = text("""
 insert into person (id, name, roles, npi, specialty, organizations, licence_state, licence_number,
@@ -115,9 +115,9 @@ async def add(db: AsyncConnection, person: Person) -> UUID:
 
 
 async def change(db: AsyncConnection, name: str, to: Callable[[Person], Person]) -> UUID:
-    """Change somebody, whose sessions end where more than a licence changes; the id.
+    """Change somebody; the id. Other roles, organizations or another account end the sessions.
 
-    Whoever is put out of use loses its tokens as well. Raises NotFound, PersonRefused.
+    Whoever is put out of use loses tokens as well. Raises NotFound, PersonRefused.
     """
     person_id: UUID | None = await db.scalar(_HOLD, {"name": name})
     if person_id is None:
@@ -174,11 +174,7 @@ def _is_a_name(text: str) -> bool:
 
 async def _organizations(db: AsyncConnection, names: Sequence[str]) -> list[UUID]:
     """Their ids. A name that several have cannot be meant. Raises NotFound, PersonRefused."""
-    rows = (await db.execute(_ORGANIZATIONS, {"names": list(names)})).all()
-    for name in names:
-        count = sum(row.name == name for row in rows)
-        if count == 0:
-            raise NotFound(f"organization as {name}")
-        if count > 1:
-            raise PersonRefused(f"more than one organization is called {name}")
-    return [row.id for row in rows]
+    try:
+        return await organizations.ids(db, names)
+    except RegistrationRefused as fault:
+        raise PersonRefused(str(fault)) from None

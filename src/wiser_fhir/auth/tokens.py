@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import RowMapping, text
+from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from wiser_fhir.auth.bearer import REFUSAL, Holders, new_token, token_hash
+from wiser_fhir.auth.ended import delete_ended
 from wiser_fhir.auth.principal import Principal
 from wiser_fhir.auth.scopes import ScopeRefused, common, covers, grants, readable, spelled
 from wiser_fhir.clock import Clock
@@ -34,23 +35,35 @@ select t.scopes, t.expires_at, t.certificate, c.id as client_id, c.name as clien
 from access_token t
 join client c on c.id = t.client_id and c.organization_id = t.organization_id
 join organization o on o.id = t.organization_id
-where t.token_hash = :token_hash and t.issued_at <= :now and t.expires_at > :now
+where t.token_hash = :token_hash and t.expires_at > :now
     and t.revoked_at is null and c.active and o.active
 """)
 
 _OF_CLIENT = text("""
 select scopes, issued_at, expires_at, certificate from access_token
 where token_hash = :token_hash and client_id = :client_id
-    and issued_at <= :now and expires_at > :now and revoked_at is null
+    and expires_at > :now and revoked_at is null
 """)
 
 _REVOKE = text("""
 update access_token set revoked_at = :now
 where token_hash = :token_hash and client_id = :client_id
-    and issued_at <= :now and expires_at > :now and revoked_at is null
+    and revoked_at is null
 """)
 
-_PURGE = text("delete from access_token where expires_at < :before")
+
+def _end_all(column: str) -> TextClause:
+    return text(f"""
+        update access_token set revoked_at = :now
+        where {column} = :whose and revoked_at is null and expires_at > :now
+    """)  # noqa: S608 - our own words
+
+
+_END_OF_CLIENT = _end_all("client_id")
+_END_OF_ORGANIZATION = _end_all("organization_id")
+_END_BOUND_TO = _end_all("certificate")
+
+_PURGE = delete_ended("access_token")
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +144,23 @@ async def revoke(db: AsyncConnection, client_id: UUID, token: str, now: datetime
     return (await db.execute(_REVOKE, values)).rowcount == 1
 
 
+async def end_of_client(db: AsyncConnection, client_id: UUID, now: datetime) -> int:
+    """End every live token of a client; how many they were."""
+    return (await db.execute(_END_OF_CLIENT, {"whose": client_id, "now": now})).rowcount
+
+
+async def end_of_organization(db: AsyncConnection, organization_id: UUID, now: datetime) -> int:
+    """The same for all clients of an organization."""
+    return (await db.execute(_END_OF_ORGANIZATION, {"whose": organization_id, "now": now})).rowcount
+
+
+async def end_bound_to(db: AsyncConnection, thumbprint: str, now: datetime) -> int:
+    """The same for every token that is bound to a certificate."""
+    return (await db.execute(_END_BOUND_TO, {"whose": thumbprint, "now": now})).rowcount
+
+
 async def purge(db: AsyncConnection, before: datetime) -> int:
-    """Delete tokens that ended before an instant; the owner role may. How many they were."""
+    """Delete tokens that ended before an instant, AT_ONCE at most; the owner role may. How many."""
     return (await db.execute(_PURGE, {"before": before})).rowcount
 
 
@@ -171,17 +199,8 @@ class Authenticator:
         async with transaction(self._engine) as db:
             found = await db.execute(_LOOK_UP, {"token_hash": key, "now": now})
             row = found.mappings().one_or_none()
-        return None if row is None else (_principal(row), row["expires_at"])
-
-
-def _principal(row: RowMapping) -> Principal:
-    return Principal(
-        client_id=row["client_id"],
-        client_name=row["client_name"],
-        organization_id=row["organization_id"],
+        if row is None:
+            return None
         # What was taken from the client since is the token's no more.
-        grants=common(readable(row["scopes"]), readable(row["registered"])),
-        npis=None if row["acts_for"] == "all" else frozenset(row["npis"]),
-        tins=frozenset(row["tins"]),
-        certificate=row["certificate"],
-    )
+        allowed = common(readable(row["scopes"]), readable(row["registered"]))
+        return Principal.of(row, allowed, row["certificate"]), row["expires_at"]

@@ -8,11 +8,10 @@ Source: UDAP Security 2.0.0, "JWT headers", "JWT validation"; RFC 5280, 6.
 """
 
 import binascii
-from base64 import b64decode, urlsafe_b64encode
+from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from hashlib import sha256
 from typing import Any, Final, Protocol, cast
 
 from cryptography import x509
@@ -23,22 +22,13 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 from joserfc.jwk import ECKey, RSAKey
 
+from wiser_fhir.auth.certificates import UNREADABLE, thumbprint_of
 from wiser_fhir.auth.keys import PublicKey, read_keys
 from wiser_fhir.fhir.elements import Json
 
-# RS256 SHALL, ES256 SHOULD, the other two MAY be taken.
-ALGORITHMS: Final = ("RS256", "ES256", "RS384", "ES384")
-MAX_TOKEN: Final = 16 * 1024
 MAX_CERTIFICATES: Final = 6
 
-_UNREADABLE = (
-    ValueError,
-    UnsupportedAlgorithm,
-    VerificationError,
-    x509.DuplicateExtension,
-    x509.InvalidVersion,
-    x509.UnsupportedGeneralNameType,
-)
+_UNREADABLE = (*UNREADABLE, UnsupportedAlgorithm, VerificationError)
 
 
 class ChainRefused(Exception):
@@ -112,7 +102,8 @@ class Trust:
         if len(verified.chain) == 1:
             raise ChainRefused("chain")  # an anchor is nobody's certificate
         uris = (each.value for each in verified.subjects or () if _is_uri(each))
-        return Holder(community, tuple(uris), _public_key(leaf), thumbprint(leaf))
+        shown = thumbprint_of(leaf.public_bytes(Encoding.DER))
+        return Holder(community, tuple(uris), _public_key(leaf), shown)
 
     def _check_revocation(
         self, certificate: x509.Certificate, issuer: x509.Certificate, now: datetime
@@ -137,21 +128,6 @@ def read_x5c(header: Json) -> list[x509.Certificate]:
         return [x509.load_der_x509_certificate(b64decode(each, validate=True)) for each in entries]
     except (binascii.Error, *_UNREADABLE):
         raise ChainRefused("x5c") from None
-
-
-def thumbprint(certificate: x509.Certificate) -> str:
-    """x5t#S256 of RFC 8705."""
-    digest = sha256(certificate.public_bytes(Encoding.DER)).digest()
-    return urlsafe_b64encode(digest).rstrip(b"=").decode()
-
-
-def uris_of(certificate: x509.Certificate) -> tuple[str, ...]:
-    """The URIs among the names of a certificate."""
-    try:
-        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except x509.ExtensionNotFound:
-        return ()
-    return tuple(names.get_values_for_type(x509.UniformResourceIdentifier))
 
 
 def _is_uri(name: Any) -> bool:

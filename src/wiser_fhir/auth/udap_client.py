@@ -10,25 +10,16 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import anyio
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from wiser_fhir.auth.assertion import OAuthRefused, RegisteredClient
-from wiser_fhir.auth.jws import JwtRefused, instant
+from wiser_fhir.auth.jws import MAX_LIFE, JwtRefused, instant
 from wiser_fhir.auth.keys import PublicKey
 from wiser_fhir.auth.udap_chain import ChainRefused, Trust
 from wiser_fhir.auth.udap_registration import CHAINS
 from wiser_fhir.clock import Clock
-from wiser_fhir.db.engine import transaction
 from wiser_fhir.fhir.elements import Json
 
-MAX_LIFE: Final = 300
 EXTENSION: Final = "hl7-b2b"
-
-_REGISTRATION = text("""
-select community, iss from udap_registration
-where client_id = :client_id and cancelled_at is null
-""")
 
 _URI = re.compile("[A-Za-z][A-Za-z0-9+.-]*:[!-~]{1,2000}")
 _NPI = re.compile(r"urn:oid:2\.16\.840\.1\.113883\.4\.6#([0-9]{10})")
@@ -40,7 +31,6 @@ _MOST = 10
 class UdapClients:
     """Finds the key of a client by the chain that its JWT brings. `denied` is told a x5t#S256."""
 
-    engine: AsyncEngine
     clock: Clock
     trust: Trust
     denied: Callable[[str], bool]
@@ -49,33 +39,32 @@ class UdapClients:
         """The key of the first certificate in `x5c`.
 
         The community under which the client registered must vouch for it now, and it must name the
-        URI that was registered: another certificate of the same holder is as good as the first. A
-        client that did not register so has no key here. Raises JwtRefused, Unavailable.
+        URI that was registered: another certificate of the same holder is as good as the first.
+        Raises JwtRefused, Unavailable.
         """
-        async with transaction(self.engine) as db:
-            found = await db.execute(_REGISTRATION, {"client_id": client.client_id})
-            registration = found.one_or_none()
-        if registration is None:
-            raise JwtRefused("not-by-certificate")
         try:
             holder = await anyio.to_thread.run_sync(
-                self.trust.holder, header, self.clock(), registration.community, limiter=CHAINS
+                self.trust.holder, header, self.clock(), client.community, limiter=CHAINS
             )
         except ChainRefused as refused:
             raise JwtRefused(refused.reason) from None
-        if registration.iss not in holder.uris or self.denied(holder.thumbprint):
+        if client.certificate_uri not in holder.uris or self.denied(holder.thumbprint):
             raise JwtRefused("certificate")
         return holder.key
 
-    def check(self, claims: Json, client: RegisteredClient) -> Mapping[str, str]:
+    def check(
+        self, claims: Json, client: RegisteredClient, *, for_token: bool
+    ) -> Mapping[str, str]:
         """Life, and on whose behalf: words for the audit trail, and no name of anybody.
 
-        Raises JwtRefused, and OAuthRefused `invalid_grant` for a B2B object that is not there or
-        not whole.
+        The B2B object is what a token is asked for with, and is looked for nowhere else. Raises
+        JwtRefused, and OAuthRefused `invalid_grant` for one that is not there or not whole.
         """
         lived = instant(claims, "exp") - instant(claims, "iat")
         if not 0 < lived <= MAX_LIFE:
             raise JwtRefused("life")
+        if not for_token:
+            return {}
         try:
             return on_behalf(claims)
         except ExtensionRefused as refused:

@@ -12,7 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from wiser_fhir.auth.udap_chain import uris_of
+from wiser_fhir.auth.certificates import uris_of
 
 _LEAST_BITS = 2_048
 

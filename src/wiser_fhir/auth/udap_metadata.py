@@ -15,12 +15,13 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from joserfc import jws
 from joserfc.jwk import RSAKey
 
-from wiser_fhir.auth.jws import registry
+from wiser_fhir.auth.assertion import AUTH_METHOD
+from wiser_fhir.auth.certificates import thumbprint_of
+from wiser_fhir.auth.jws import MAX_X5C_TOKEN, X5C_ALGORITHMS, registry
 from wiser_fhir.auth.scopes import ALL_SCOPES
-from wiser_fhir.auth.udap_chain import ALGORITHMS, MAX_TOKEN
+from wiser_fhir.auth.token_grant import GRANT_TYPE
 from wiser_fhir.auth.udap_client import EXTENSION
 from wiser_fhir.auth.udap_communities import Community, Signer
-from wiser_fhir.auth.udap_statement import AUTH_METHOD, GRANT_TYPE
 from wiser_fhir.fhir.elements import Json
 
 # A year is allowed. Short, so that a certificate taken back speaks for nobody for long.
@@ -43,7 +44,7 @@ class UdapMetadata:
 
     communities: Mapping[str, Community]
     places: Places
-    _signed: dict[tuple[str, int], tuple[datetime, str]] = field(default_factory=dict)
+    _signed: dict[tuple[str, str], tuple[datetime, str]] = field(default_factory=dict)
 
     def document(self, base: str, community: str | None, now: datetime) -> Json | None:
         """What to answer at a base URL; without a community, for the first that there is one for.
@@ -59,7 +60,8 @@ class UdapMetadata:
         return None
 
     def _metadata(self, signer: Signer, base: str, now: datetime) -> str:
-        place = (base, signer.chain[0].serial_number)
+        # Not its serial number: another community's authority may have given the same one.
+        place = (base, thumbprint_of(signer.chain[0].public_bytes(Encoding.DER)))
         held = self._signed.get(place)
         if held is None or not held[0] <= now < held[0] + RENEWED_AFTER:
             held = self._signed[place] = (now, _sign(signer, base, self.places, now))
@@ -82,9 +84,9 @@ def _unsigned(places: Places) -> Json:
         "scopes_supported": list(ALL_SCOPES),
         "token_endpoint": places.token,
         "token_endpoint_auth_methods_supported": [AUTH_METHOD],
-        "token_endpoint_auth_signing_alg_values_supported": list(ALGORITHMS),
+        "token_endpoint_auth_signing_alg_values_supported": list(X5C_ALGORITHMS),
         "registration_endpoint": places.registration,
-        "registration_endpoint_jwt_signing_alg_values_supported": list(ALGORITHMS),
+        "registration_endpoint_jwt_signing_alg_values_supported": list(X5C_ALGORITHMS),
     }
 
 
@@ -111,5 +113,5 @@ def signed_by_chain(signer: Signer, claims: Json) -> str:
         {"alg": _SIGNED_BY, "x5c": chain},
         orjson.dumps(claims),
         RSAKey.import_key(pem),
-        registry=registry((_SIGNED_BY,), MAX_TOKEN),
+        registry=registry((_SIGNED_BY,), MAX_X5C_TOKEN),
     )

@@ -10,13 +10,11 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from wiser_fhir.auth.cds_clients import RegistrationRefused
-from wiser_fhir.auth.scopes import covers, grants, spelled
+from wiser_fhir.auth.registration import RegistrationRefused
+from wiser_fhir.auth.scopes import common, covers, grants, spelled
 from wiser_fhir.errors import NotFound
 
 _ISS = re.compile("[a-z][a-z0-9+.-]*:[!-~]{1,2000}")
-
-_ORGANIZATIONS = text("select id from organization where name = :name and active")
 
 _ALLOW = text("""
 insert into udap_registrant as r (community, iss, organization_id, scopes)
@@ -113,17 +111,6 @@ class Listed:
     changed_at: object
 
 
-async def organization_named(db: AsyncConnection, name: str) -> UUID:
-    """Raises NotFound, and RegistrationRefused where several go by the name."""
-    found = list((await db.execute(_ORGANIZATIONS, {"name": name})).scalars())
-    if not found:
-        raise NotFound("organization")
-    if len(found) > 1:
-        raise RegistrationRefused(f"several organizations go by {name}")
-    organization_id: UUID = found[0]
-    return organization_id
-
-
 async def allow(
     db: AsyncConnection, registrant: Registrant, organization_id: UUID, scopes: Sequence[str]
 ) -> Ended | None:
@@ -142,8 +129,7 @@ async def allow(
     if live is None:
         return None
     had = grants(live.scopes)
-    kept = {name: had[name] & letters for name, letters in allowed.items() if name in had}
-    left = spelled({name: letters for name, letters in kept.items() if letters})
+    left = spelled(common(allowed, had))
     if live.organization_id != organization_id or not left:
         return await _end(db, live.organization_id, live.client_id)
     if not covers(allowed, had):

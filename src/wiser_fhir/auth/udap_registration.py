@@ -17,15 +17,10 @@ from anyio import CapacityLimiter
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from wiser_fhir.auth.assertion import AUTH_METHOD
+from wiser_fhir.auth.token_grant import GRANT_TYPE
 from wiser_fhir.auth.udap_chain import Trust
-from wiser_fhir.auth.udap_statement import (
-    AUTH_METHOD,
-    GRANT_TYPE,
-    Metadata,
-    Statement,
-    StatementRefused,
-    read_statement,
-)
+from wiser_fhir.auth.udap_statement import Metadata, Statement, StatementRefused, read_statement
 from wiser_fhir.clock import Clock
 from wiser_fhir.db.engine import transaction
 from wiser_fhir.fhir.elements import Json

@@ -7,22 +7,30 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Final, Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from wiser_fhir.auth.jws import JwtRefused, UnverifiedJwt, instant, read_jwt, verify
+from wiser_fhir.auth.assertion import AUTH_METHOD
+from wiser_fhir.auth.jws import (
+    MAX_LIFE,
+    MAX_X5C_TOKEN,
+    SKEW,
+    X5C_ALGORITHMS,
+    JwtRefused,
+    UnverifiedJwt,
+    instant,
+    one_audience,
+    read_jwt,
+    verify,
+)
 from wiser_fhir.auth.scopes import ALL_SCOPES, ScopeRefused, grants, requested, spelled
-from wiser_fhir.auth.udap_chain import ALGORITHMS, MAX_TOKEN, ChainRefused, Holder, Trust
+from wiser_fhir.auth.token_grant import GRANT_TYPE
+from wiser_fhir.auth.udap_chain import ChainRefused, Holder, Trust
 from wiser_fhir.fhir.elements import Json
 
 Error = Literal[
     "invalid_software_statement", "unapproved_software_statement", "invalid_client_metadata"
 ]
-
-MAX_LIFE: Final = 300
-SKEW: Final = 60
-AUTH_METHOD: Final = "private_key_jwt"
-GRANT_TYPE: Final = "client_credentials"
 
 # Of a chain: what cannot be read is invalid, what nobody vouches for is not approved.
 _UNREADABLE_CHAINS = frozenset({"x5c", "key"})
@@ -78,9 +86,9 @@ def read_statement(
     processor. Raises StatementRefused.
     """
     try:
-        jwt = read_jwt(token, ALGORITHMS, MAX_TOKEN)
+        jwt = read_jwt(token, X5C_ALGORITHMS, MAX_X5C_TOKEN)
         holder = trust.holder(jwt.header, now)
-        verify(jwt, holder.key.key, ALGORITHMS, MAX_TOKEN)
+        verify(jwt, holder.key.key, X5C_ALGORITHMS, MAX_X5C_TOKEN)
         iss, jti, expires = _claimed(jwt, holder, audiences, now.timestamp())
     except ChainRefused as refused:
         raise _of_chain(refused.reason) from None
@@ -120,10 +128,7 @@ def _claimed(
         raise JwtRefused("issuer")
     if claims.get("sub") != iss:
         raise JwtRefused("issuer")
-    aud = claims.get("aud")
-    if isinstance(aud, list) and len(aud) == 1:
-        aud = aud[0]
-    if not isinstance(aud, str) or aud not in audiences:
+    if one_audience(claims) not in audiences:
         raise JwtRefused("audience")
     issued, expires = instant(claims, "iat"), instant(claims, "exp")
     if not (issued <= now + SKEW and now < expires and 0 < expires - issued <= MAX_LIFE):

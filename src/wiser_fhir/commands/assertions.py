@@ -7,11 +7,12 @@ from uuid import uuid4
 import typer
 
 from wiser_fhir.audit.recorder import AuditRow, write
-from wiser_fhir.auth import cds_clients
+from wiser_fhir.auth.clients import client_named
 from wiser_fhir.clock import utc_now
 from wiser_fhir.commands.environment import as_app, sandbox_only
 from wiser_fhir.db.engine import enter, transaction
-from wiser_fhir.deployment import ehr_key, public_origin
+from wiser_fhir.deployment.addresses import public_origin
+from wiser_fhir.deployment.keys import ehr_key
 from wiser_fhir.oauth.endpoints import TOKEN
 from wiser_fhir.sandbox import ehr
 from wiser_fhir.settings import Settings
@@ -34,7 +35,7 @@ def assertion(
 
 async def _assertion(settings: Settings, client: str, url: str) -> str:
     async with as_app(settings) as engine, transaction(engine) as db:
-        client_id, organization_id = await cds_clients.client_named(db, client)
+        client_id, organization_id = await client_named(db, client)
         await enter(db, organization_id)
         row = AuditRow(
             request_id=uuid4(),

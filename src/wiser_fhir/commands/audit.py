@@ -17,13 +17,8 @@ from wiser_fhir.audit.sealing import head_of
 from wiser_fhir.audit.verifying import UNSEALED_FOR, Verifier
 from wiser_fhir.clock import utc_now
 from wiser_fhir.commands.environment import as_app, as_owner, settings_of_environment
-from wiser_fhir.deployment import (
-    chain_keys,
-    checkpoint_folder,
-    checkpoint_keys,
-    decision_keys,
-    public_origin,
-)
+from wiser_fhir.deployment.addresses import public_origin
+from wiser_fhir.deployment.keys import chain_keys, checkpoint_folder, checkpoint_keys, decision_keys
 from wiser_fhir.settings import Settings, SettingsError
 
 commands = typer.Typer(help="The audit trail.", no_args_is_help=True)
@@ -51,13 +46,15 @@ def verify(
     """Check every seal, the order of rows and all checkpoints; name the first row that is not as it
     was written, and exit 1. Leaves a row on the trail.
 
-    Needs WISER_DATABASE_OWNER_URL, except for the sandbox's embedded database.
+    Needs WISER_AUDIT_KEY and WISER_DATABASE_OWNER_URL, except for the sandbox's embedded database.
     """
     settings = settings_of_environment()
     folder = checkpoint_folder(settings) if checkpoints is None else CheckpointFolder(checkpoints)
     if folder is not None and not folder.path.is_dir():
         raise SettingsError(f"no such folder: {folder.path}")
     signers = _signers(settings, signed_by)
+    if folder is not None and signers is None:
+        raise SettingsError(f"{folder.path}: needs WISER_AUDIT_SIGNING_KEY or --signed-by")
     waiting = timedelta(seconds=unsealed_for)
     finding = asyncio.run(_verify(settings, folder, signers, from_checkpoint, waiting))
     _tell(finding)
@@ -94,7 +91,9 @@ def _tell(finding: Finding) -> None:
     report = finding.report
     for note in report.notes:
         print(f"note: {note}")
-    for decision in finding.decisions:
+    if finding.decisions is None:
+        print("decisions could not be checked")
+    for decision in finding.decisions or ():
         print(f"decision changed: {decision}")
     if report.fault is not None:
         print(report.fault)
@@ -130,10 +129,10 @@ def export(
     ] = False,
 ) -> None:
     """Write the events of these days, both included, a JSON object a line. Leaves a row on the
-    trail.
+    trail. The file has its name once all is written.
 
     Without --fhir a line holds what its seal covers, to the byte, and the seal: whoever has the
-    chain's key can verify it, see docs/audit.md. Needs what `verify` needs.
+    chain's key can verify it, see docs/audit.md. Needs WISER_DATABASE_OWNER_URL as `verify` does.
     """
     if until < since:
         raise typer.BadParameter("--until lies before --since")
@@ -146,9 +145,7 @@ async def _export(
     settings: Settings, first: datetime, end: datetime, out: Path, *, fhir: bool
 ) -> int:
     async with as_owner(settings, "audit export") as engine:
-        with out.open("xb") as file:
-            writer = Export(engine, public_origin(settings))
-            return await writer.write(first, end, file, fhir=fhir)
+        return await Export(engine, public_origin(settings)).write(first, end, out, fhir=fhir)
 
 
 @commands.command()
@@ -161,7 +158,7 @@ def report(
     """Print a week for review: what happened how often, refusals by client, and access that is
     unusual by simple rules, each with its rule. Leaves a row on the trail.
 
-    Needs what `verify` needs.
+    Needs WISER_DATABASE_OWNER_URL as `verify` does.
     """
     last = until or utc_now().replace(tzinfo=None) - timedelta(days=1)
     asyncio.run(_report(settings_of_environment(), last))

@@ -3,17 +3,15 @@
 import asyncio
 from pathlib import Path
 from typing import Annotated
-from uuid import uuid4
 
 import typer
 
-from wiser_fhir.audit.recorder import AuditRow, Detail, write
+from wiser_fhir.audit.recorder import Detail
 from wiser_fhir.auth import cds_clients
-from wiser_fhir.auth.cds_clients import Registration, RegistrationRefused
-from wiser_fhir.commands.environment import as_owner, settings_of_environment
-from wiser_fhir.db import migrate
-from wiser_fhir.db.engine import enter, transaction
-from wiser_fhir.egress.url import read_origin
+from wiser_fhir.auth.cds_clients import Registration
+from wiser_fhir.auth.clients import client_named
+from wiser_fhir.auth.registration import RegistrationRefused, read_key_file
+from wiser_fhir.commands.environment import acting, done, extra_origins, settings_of_environment
 from wiser_fhir.settings import Settings
 
 
@@ -39,10 +37,9 @@ def cds_client(
     settings = settings_of_environment()
     registration = None
     if not revoke:
-        keys = None if jwks is None else cds_clients.read_key_file(jwks.read_bytes())
+        keys = None if jwks is None else read_key_file(jwks.read_bytes())
         registration = Registration(iss or "", jwks_url, keys, tuple(fhir_server or ()))
-        origins = (read_origin(each) for each in settings.sandbox_hosts if settings.sandbox)
-        registration.check([each for each in origins if each is not None])
+        registration.check(extra_origins(settings))
     elif iss or jwks_url or jwks or fhir_server:
         raise RegistrationRefused("--revoke goes with --client alone")
     asyncio.run(_change(settings, client, registration))
@@ -51,9 +48,8 @@ def cds_client(
 
 async def _change(settings: Settings, client: str, registration: Registration | None) -> None:
     """Register, or revoke where there is nothing to register."""
-    async with as_owner(settings, "cds-client") as engine, transaction(engine) as db:
-        await migrate.check_mode(db, settings.mode)
-        client_id, organization_id = await cds_clients.client_named(db, client)
+    async with acting(settings, "cds-client") as db:
+        client_id, organization_id = await client_named(db, client)
         detail: Detail = {}
         if registration is None:
             await cds_clients.revoke(db, client_id)
@@ -61,13 +57,5 @@ async def _change(settings: Settings, client: str, registration: Registration | 
             await cds_clients.register(db, client_id, organization_id, registration)
             keys = "value" if registration.jwks_url is None else registration.jwks_url
             detail = {"iss": registration.iss, "keys": keys}
-        await enter(db, organization_id)
-        row = AuditRow(
-            request_id=uuid4(),
-            action="cds-client.revoke" if registration is None else "cds-client.register",
-            outcome="done",
-            organization_id=organization_id,
-            client_id=client_id,
-            detail=detail,
-        )
-        await write(db, row)
+        action = "cds-client.revoke" if registration is None else "cds-client.register"
+        await done(db, action, organization_id=organization_id, client_id=client_id, detail=detail)

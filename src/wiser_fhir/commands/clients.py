@@ -7,24 +7,28 @@ from dataclasses import asdict
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated
-from uuid import uuid4
 
 import typer
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from wiser_fhir.audit.recorder import AuditRow, Detail, write
+from wiser_fhir.audit.recorder import Detail
 from wiser_fhir.auth import client_keys
 from wiser_fhir.auth import clients as store
-from wiser_fhir.auth.cds_clients import RegistrationRefused
-from wiser_fhir.auth.client_keys import Keys, read_client_keys
+from wiser_fhir.auth.client_keys import read_client_keys
 from wiser_fhir.auth.clients import Acceptance, External, Held, Listed, NewClient
+from wiser_fhir.auth.registration import Keys, RegistrationRefused
 from wiser_fhir.auth.scopes import ALL_SCOPES
+from wiser_fhir.auth.tokens import end_of_client
 from wiser_fhir.clock import EASTERN, utc_now
-from wiser_fhir.commands.environment import as_owner, settings_of_environment
+from wiser_fhir.commands.environment import (
+    acting,
+    as_owner,
+    done,
+    extra_origins,
+    settings_of_environment,
+)
 from wiser_fhir.commands.table import Format, Listing
-from wiser_fhir.db import migrate
-from wiser_fhir.db.engine import enter, transaction
-from wiser_fhir.egress.url import read_origin
+from wiser_fhir.db.engine import transaction
 from wiser_fhir.settings import Settings
 
 commands = typer.Typer(help="The systems of organizations that call.", no_args_is_help=True)
@@ -33,7 +37,6 @@ _COLUMNS = (
     "name", "organization", "active", "scopes", "keys", "revision", "certificate_uri",
     "unbound_until", "unbound_because", "external", "cds_issuer", "notify_hosts",
 )  # fmt: skip
-_LISTS = ("scopes", "external", "notify_hosts")
 
 _Name = Annotated[str, typer.Argument(help="Name of a client that there is.")]
 _Scopes = Annotated[list[str], typer.Option("--scope", help=f"May be repeated: {ALL_SCOPES}.")]
@@ -113,9 +116,7 @@ def list_(
     """
     listing = Listing(sys.stdout, shape, _COLUMNS)
     for each in asyncio.run(_listed()):
-        row = asdict(each)
-        flat = {name: " ".join(row[name]) for name in _LISTS}
-        listing.add(row if shape is Format.JSONL else row | flat)
+        listing.add(asdict(each))
 
 
 @commands.command()
@@ -150,7 +151,7 @@ def rotate(
         if certificate_uri is not None:
             await store.rename_certificate(db, client, certificate_uri)
         if not overlap:
-            detail["tokens"] = await store.end_tokens(db, client, now)
+            detail["tokens"] = await end_of_client(db, client.id, now)
         return client, detail
 
     _run(settings, "client.rotate", act)
@@ -194,7 +195,7 @@ def unbound(
         await store.accept_unbound(db, client, acceptance, now)
         if acceptance is not None:
             return client, {"until": acceptance.until.isoformat()}
-        return client, {"until": None, "tokens": await store.end_tokens(db, client, now)}
+        return client, {"until": None, "tokens": await end_of_client(db, client.id, now)}
 
     _run(settings_of_environment(), "client.unbound", act)
     print("ended" if end else "accepted")
@@ -244,8 +245,7 @@ def _keys(settings: Settings, url: str | None, file: Path | None) -> Keys | None
     keys = Keys(url) if file is None else read_client_keys(file.read_bytes())
     if url is not None and file is not None:
         keys = Keys(url, keys.jwks)
-    origins = (read_origin(each) for each in settings.sandbox_hosts if settings.sandbox)
-    keys.check([each for each in origins if each is not None])
+    keys.check(extra_origins(settings))
     return keys
 
 
@@ -272,20 +272,10 @@ def _run(settings: Settings, action: str, act: Act) -> None:
 
 async def _done(settings: Settings, action: str, act: Act) -> None:
     """An act and its audit row, in one transaction."""
-    command = action.replace(".", " ")
-    async with as_owner(settings, command) as engine, transaction(engine) as db:
-        await migrate.check_mode(db, settings.mode)
+    async with acting(settings, action.replace(".", " ")) as db:
         client, detail = await act(db)
-        await enter(db, client.organization_id)
-        row = AuditRow(
-            request_id=uuid4(),
-            action=action,
-            outcome="done",
-            organization_id=client.organization_id,
-            client_id=client.id,
-            detail=detail,
-        )
-        await write(db, row)
+        of = client.organization_id
+        await done(db, action, organization_id=of, client_id=client.id, detail=detail)
 
 
 async def _listed() -> list[Listed]:

@@ -1,11 +1,20 @@
-"""What every command begins with: the settings, and the database as the owner role."""
+"""What every command begins with, the settings and the database as the owner role, and how an act
+is done: with its audit row.
+"""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from uuid import UUID, uuid4
 
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from wiser_fhir.deployment import Database, index, opened, owner_url, vault
+from wiser_fhir.audit.recorder import AuditRow, Detail, write
+from wiser_fhir.db import migrate
+from wiser_fhir.db.engine import enter, transaction
+from wiser_fhir.deployment.checks import check_mode
+from wiser_fhir.deployment.database import Database, opened, owner_url
+from wiser_fhir.deployment.keys import index, vault
+from wiser_fhir.egress.url import Origin, read_origin
 from wiser_fhir.settings import Settings, SettingsError
 from wiser_fhir.web.logs import configure
 
@@ -22,8 +31,14 @@ def sandbox_only(command: str) -> Settings:
     settings = settings_of_environment()
     if not settings.sandbox:
         raise SettingsError(f"WISER_MODE: `{command}` is for the sandbox: set WISER_MODE=sandbox")
-    settings.check_mode()
+    check_mode(settings)
     return settings
+
+
+def extra_origins(settings: Settings) -> list[Origin]:
+    """Where a sandbox takes http as well; production heeds none."""
+    origins = (read_origin(each) for each in settings.sandbox_hosts if settings.sandbox)
+    return [each for each in origins if each is not None]
 
 
 @asynccontextmanager
@@ -38,6 +53,43 @@ async def as_owner(settings: Settings, command: str) -> AsyncIterator[AsyncEngin
             raise SettingsError(f"WISER_DATABASE_OWNER_URL: {command} needs it")
         stack.push_async_callback(engine.dispose)
         yield engine
+
+
+@asynccontextmanager
+async def acting(settings: Settings, command: str) -> AsyncIterator[AsyncConnection]:
+    """A transaction of the owner role, for an act and its audit row.
+
+    Raises SettingsError, NotReady, ModeMismatch, Unavailable.
+    """
+    async with as_owner(settings, command) as engine, transaction(engine) as db:
+        await migrate.check_mode(db, settings.mode)
+        yield db
+
+
+async def done(
+    db: AsyncConnection,
+    action: str,
+    *,
+    organization_id: UUID | None = None,
+    client_id: UUID | None = None,
+    object_kind: str | None = None,
+    object_id: str | None = None,
+    detail: Detail | None = None,
+) -> None:
+    """Have an act on the audit trail, in the transaction of the act."""
+    if organization_id is not None:
+        await enter(db, organization_id)
+    row = AuditRow(
+        request_id=uuid4(),
+        action=action,
+        outcome="done",
+        organization_id=organization_id,
+        client_id=client_id,
+        object_kind=object_kind,
+        object_id=object_id,
+        detail=detail or {},
+    )
+    await write(db, row)
 
 
 @asynccontextmanager

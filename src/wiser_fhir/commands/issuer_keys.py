@@ -3,7 +3,7 @@
 import orjson
 
 from wiser_fhir.commands.environment import settings_of_environment
-from wiser_fhir.deployment import own_key
+from wiser_fhir.deployment.issuers import own_key
 from wiser_fhir.settings import SettingsError
 
 

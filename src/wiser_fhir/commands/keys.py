@@ -11,7 +11,7 @@ from typing import Annotated
 from uuid import UUID, uuid4
 
 import typer
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from wiser_fhir.audit.recorder import AuditRow, Detail, write
@@ -21,7 +21,7 @@ from wiser_fhir.db import migrate, reindexing, rotation
 from wiser_fhir.db.base import organization
 from wiser_fhir.db.blind import index_of
 from wiser_fhir.db.engine import transaction
-from wiser_fhir.db.vault import vault_of
+from wiser_fhir.db.vault import is_erased, vault_of
 from wiser_fhir.errors import Conflict, NotFound
 from wiser_fhir.settings import Settings
 
@@ -79,7 +79,7 @@ def rotate(only: _Only = None) -> None:
         print(f"{name}: key {number}")
         return {"key": number}
 
-    asyncio.run(_at_once(settings_of_environment(), "rotate", only, act))
+    asyncio.run(_at_once(settings_of_environment(), "rotate", only, act, erased=False))
 
 
 @commands.command()
@@ -102,7 +102,7 @@ def reseal(only: _Only = None) -> None:
     """Seal with the present data key what older ones sealed, beside servers that run. May be
     stopped at any time and begun again.
     """
-    asyncio.run(_at_length(settings_of_environment(), "reseal", only, _reseal))
+    asyncio.run(_at_length(settings_of_environment(), "reseal", only, _reseal, erased=False))
 
 
 async def _reseal(engine: AsyncEngine, organization_id: UUID, name: str) -> Detail:
@@ -131,7 +131,7 @@ def reindex() -> None:
     """Make the indexes by which beneficiaries are found with WISER_INDEX_KEY. Nothing may be served
     meanwhile: a row is found by one key or the other. May be stopped and begun again.
     """
-    asyncio.run(_at_length(settings_of_environment(), "reindex", None, _reindex))
+    asyncio.run(_at_length(settings_of_environment(), "reindex", None, _reindex, erased=False))
 
 
 async def _reindex(engine: AsyncEngine, organization_id: UUID, name: str) -> Detail:
@@ -144,7 +144,7 @@ async def _reindex(engine: AsyncEngine, organization_id: UUID, name: str) -> Det
 def check(only: _Only = None) -> None:
     """Open every sealed value, as after a restore; print where one does not open, and fail.
 
-    What a key sealed that was erased counts as such.
+    Organizations that were erased are left out; named by --organization, one is looked at.
     """
     failed = asyncio.run(_check(settings_of_environment(), only))
     if failed:
@@ -161,12 +161,14 @@ async def _check(settings: Settings, only: str | None) -> int:
             async for column, row, opens in values:
                 here["opened" if opens else "failed"] += 1
                 if not opens:
-                    print(f"{name}: {kind.table}.{column} {' '.join(map(str, row))}: closed")
+                    told = f"{kind.table}.{column}" if column else kind.table
+                    how = "closed" if column else "gone"
+                    print(f"{name}: {told} {' '.join(map(str, row))}: {how}")
         for word, number in here.items():
             counted[word] += number
         return dict(here)
 
-    await _at_length(settings, "check", only, act)
+    await _at_length(settings, "check", only, act, erased=False)
     print(f"{counted['opened']} values open, {counted['failed']} do not")
     return counted["failed"]
 
@@ -217,6 +219,7 @@ async def _refuse_in_use(
 ) -> None:
     if (key, "retired") not in [(each.number, each.state) for each in there]:
         raise Conflict(f"Key {key} is no retired key of this organization.")
+    await _refuse_in_flight(db, there)
     left = [
         await rotation.sealed_by(db, organization_id, kind, key) for kind in rotation.EVERYTHING
     ]
@@ -224,17 +227,32 @@ async def _refuse_in_use(
         raise Conflict(f"Key {key} still seals {sum(left)} rows: `keys reseal` first.")
 
 
-async def _at_once(settings: Settings, command: str, only: str | None, act: AtOnce) -> None:
+async def _refuse_in_flight(db: AsyncConnection, there: list[rotation.KeyFacts]) -> None:
+    """Whoever took the key while it sealed may store with it after its rows were counted."""
+    present = next(each for each in there if each.state == "active")
+    allowed = present.usable_from + rotation.IN_FLIGHT
+    if (await db.execute(select(func.now()))).scalar_one() < allowed:
+        raise Conflict(
+            f"Key {present.number} has been in use for too short a time, and what an older one"
+            f" seals may be on its way: erase that from {allowed:%Y-%m-%d %H:%M:%S} UTC on."
+        )
+
+
+async def _at_once(
+    settings: Settings, command: str, only: str | None, act: AtOnce, *, erased: bool = True
+) -> None:
     async with as_owner(settings, f"keys {command}") as engine:
-        for organization_id, name in await _organizations(engine, settings, only):
+        for organization_id, name in await _organizations(engine, settings, only, erased=erased):
             async with transaction(engine, organization_id) as db:
                 detail = await act(db, organization_id, name)
                 await write(db, _audit(command, "done", organization_id, detail))
 
 
-async def _at_length(settings: Settings, command: str, only: str | None, act: AtLength) -> None:
+async def _at_length(
+    settings: Settings, command: str, only: str | None, act: AtLength, *, erased: bool = True
+) -> None:
     async with as_owner(settings, f"keys {command}") as engine:
-        for organization_id, name in await _organizations(engine, settings, only):
+        for organization_id, name in await _organizations(engine, settings, only, erased=erased):
             async with transaction(engine, organization_id) as db:
                 await write(db, _audit(command, "begun", organization_id, {}))
             detail = await act(engine, organization_id, name)
@@ -253,9 +271,11 @@ def _audit(command: str, outcome: str, organization_id: UUID, detail: Detail) ->
 
 
 async def _organizations(
-    engine: AsyncEngine, settings: Settings, only: str | None
+    engine: AsyncEngine, settings: Settings, only: str | None, *, erased: bool = True
 ) -> list[tuple[UUID, str]]:
-    """Every organization, or the one of this name. Raises NotFound, NotReady."""
+    """Every organization, without `erased` but for those whose keys were destroyed, or the one of
+    this name. Raises NotFound, NotReady.
+    """
     query = select(organization.c.id, organization.c.name).order_by(organization.c.name)
     if only is not None:
         query = query.where(organization.c.name == only)
@@ -264,4 +284,14 @@ async def _organizations(
         found = [(row.id, row.name) for row in await db.execute(query)]
     if only is not None and not found:
         raise NotFound("organization")
-    return found
+    if erased or only is not None:
+        return found
+    return [each for each in found if not await _left_out(engine, *each)]
+
+
+async def _left_out(engine: AsyncEngine, organization_id: UUID, name: str) -> bool:
+    async with transaction(engine, organization_id) as db:
+        erased = await is_erased(db, organization_id)
+    if erased:
+        print(f"{name}: left out, its keys were erased", file=sys.stderr)
+    return erased

@@ -2,14 +2,10 @@
 
 import asyncio
 from typing import Annotated
-from uuid import uuid4
 
 import typer
 
-from wiser_fhir.audit.recorder import AuditRow, write
-from wiser_fhir.commands.environment import as_owner, settings_of_environment
-from wiser_fhir.db import migrate
-from wiser_fhir.db.engine import enter, transaction
+from wiser_fhir.commands.environment import acting, done, settings_of_environment
 from wiser_fhir.notify import hosts
 from wiser_fhir.settings import Settings
 
@@ -28,17 +24,9 @@ def notify_host(
 
 
 async def _change(settings: Settings, name: str, host: str, *, revoke: bool) -> None:
-    async with as_owner(settings, "notify-host") as engine, transaction(engine) as db:
-        await migrate.check_mode(db, settings.mode)
+    action = "notify-host.revoke" if revoke else "notify-host.register"
+    async with acting(settings, "notify-host") as db:
         change = hosts.revoke if revoke else hosts.register
         client_id, organization_id = await change(db, name, host)
-        await enter(db, organization_id)
-        row = AuditRow(
-            request_id=uuid4(),
-            action="notify-host.revoke" if revoke else "notify-host.register",
-            outcome="done",
-            organization_id=organization_id,
-            client_id=client_id,
-            detail={"host": host},
-        )
-        await write(db, row)
+        detail = {"host": host}
+        await done(db, action, organization_id=organization_id, client_id=client_id, detail=detail)

@@ -5,20 +5,19 @@ import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from typing import Annotated
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import typer
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from wiser_fhir.audit.recorder import AuditRow, Detail, write
+from wiser_fhir.audit.recorder import Detail
 from wiser_fhir.auth import organizations as store
-from wiser_fhir.auth.cds_clients import RegistrationRefused
 from wiser_fhir.auth.organizations import KINDS, Change, Organization, read_tin
+from wiser_fhir.auth.registration import RegistrationRefused
 from wiser_fhir.clock import utc_now
-from wiser_fhir.commands.environment import as_owner, settings_of_environment
+from wiser_fhir.commands.environment import acting, as_owner, done, settings_of_environment
 from wiser_fhir.commands.table import Format, Listing
-from wiser_fhir.db import migrate
-from wiser_fhir.db.engine import enter, transaction
+from wiser_fhir.db.engine import transaction
 from wiser_fhir.priorauth.rules import is_npi
 
 commands = typer.Typer(help="Organizations that send requests.", no_args_is_help=True)
@@ -65,10 +64,7 @@ def list_(
     """Print every organization, closed ones too, and its clients in use. Needs what `add` needs."""
     listing = Listing(sys.stdout, shape, _COLUMNS)
     for each in asyncio.run(_listed()):
-        row = asdict(each)
-        lists = {name: row[name] for name in ("npis", "tins", "clients")}
-        flat = {name: " ".join(value) for name, value in lists.items()}
-        listing.add(row if shape is Format.JSONL else row | flat)
+        listing.add(asdict(each))
 
 
 @commands.command()
@@ -158,22 +154,16 @@ def _run(action: str, act: Act) -> None:
 
 async def _done(action: str, act: Act) -> None:
     """An act and its audit row, in one transaction."""
-    settings = settings_of_environment()
-    command = action.replace(".", " ")
-    async with as_owner(settings, command) as engine, transaction(engine) as db:
-        await migrate.check_mode(db, settings.mode)
+    async with acting(settings_of_environment(), action.replace(".", " ")) as db:
         organization_id, detail = await act(db)
-        await enter(db, organization_id)
-        row = AuditRow(
-            request_id=uuid4(),
-            action=action,
-            outcome="done",
+        await done(
+            db,
+            action,
             organization_id=organization_id,
             object_kind="organization",
             object_id=str(organization_id),
             detail=detail,
         )
-        await write(db, row)
 
 
 async def _listed() -> list[Organization]:

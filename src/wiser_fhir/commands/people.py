@@ -5,16 +5,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any
-from uuid import uuid4
 
 import typer
 
-from wiser_fhir.audit.recorder import AuditRow, write
 from wiser_fhir.auth import staff
 from wiser_fhir.auth.people import ROLES
 from wiser_fhir.auth.staff import Account, Licence, Person, PersonRefused
-from wiser_fhir.commands.environment import as_owner, settings_of_environment
-from wiser_fhir.db import migrate
+from wiser_fhir.commands.environment import acting, as_owner, done, settings_of_environment
 from wiser_fhir.db.engine import transaction
 from wiser_fhir.priorauth.rules import is_npi
 from wiser_fhir.settings import Settings
@@ -101,7 +98,7 @@ def change(
     specialty: _Specialty = None,
     organization: _Organization = None,
 ) -> None:
-    """Change what is given of somebody, and sign them out unless it is the licence or a number.
+    """Change what is given of somebody; other roles or organizations sign them out.
 
     Needs what `add` needs.
     """
@@ -161,18 +158,12 @@ def _check(person: Person) -> None:
 
 
 async def _add(settings: Settings, person: Person) -> None:
-    async with as_owner(settings, "person add") as engine, transaction(engine) as db:
-        await migrate.check_mode(db, settings.mode)
-        person_id = await staff.add(db, person)
-        row = AuditRow(
-            request_id=uuid4(),
-            action="person.add",
-            outcome="done",
-            object_kind="person",
-            object_id=str(person_id),
-            detail={"roles": "|".join(person.roles)},
+    async with acting(settings, "person add") as db:
+        person_id = str(await staff.add(db, person))
+        roles = "|".join(person.roles)
+        await done(
+            db, "person.add", object_kind="person", object_id=person_id, detail={"roles": roles}
         )
-        await write(db, row)
 
 
 async def _change(name: str, action: str, to: Callable[[Person], Person]) -> None:
@@ -183,18 +174,9 @@ async def _change(name: str, action: str, to: Callable[[Person], Person]) -> Non
         _check(after)
         return after
 
-    settings = settings_of_environment()
-    async with as_owner(settings, action.replace(".", " ")) as engine, transaction(engine) as db:
-        await migrate.check_mode(db, settings.mode)
+    async with acting(settings_of_environment(), action.replace(".", " ")) as db:
         person_id = await staff.change(db, name, checked)
-        row = AuditRow(
-            request_id=uuid4(),
-            action=action,
-            outcome="done",
-            object_kind="person",
-            object_id=str(person_id),
-        )
-        await write(db, row)
+        await done(db, action, object_kind="person", object_id=str(person_id))
 
 
 async def _listed(settings: Settings) -> list[Person]:

@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
+from wiser_fhir.auth.certificates import thumbprint_of
 from wiser_fhir.clock import utc_now
 from wiser_fhir.sandbox.certificates import WANTED, CertificateFolder
-from wiser_fhir.web.connection import thumbprint_of
 
 
 def sandbox_certificates(

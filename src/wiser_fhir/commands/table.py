@@ -30,7 +30,7 @@ class Listing:
             self._table.writerow(columns)
 
     def add(self, row: Mapping[str, Any]) -> None:
-        """Write a row. In JSON it may hold more than the columns, and lists."""
+        """Write a row. In JSON it may hold more than the columns; in CSV a list is one text."""
         if self._table is None:
             self._out.write(orjson.dumps(row, default=str).decode() + "\n")
         else:
@@ -40,5 +40,7 @@ class Listing:
 def _cell(value: object) -> object:
     if isinstance(value, datetime):
         return value.isoformat()
+    if isinstance(value, (list, tuple)):
+        value = " ".join(value)
     risky = isinstance(value, str) and value.startswith(_FORMULA)
     return f"'{value}" if risky else value

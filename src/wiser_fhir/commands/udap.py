@@ -5,23 +5,28 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import typer
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from wiser_fhir.audit.recorder import AuditRow, write
-from wiser_fhir.auth import udap_registrants
-from wiser_fhir.auth.cds_clients import RegistrationRefused
+from wiser_fhir.auth import organizations, udap_registrants
+from wiser_fhir.auth.registration import RegistrationRefused
 from wiser_fhir.auth.scopes import ALL_SCOPES
 from wiser_fhir.auth.udap_communities import by_community
 from wiser_fhir.auth.udap_registrants import Ended, Listed, Registrant
 from wiser_fhir.clock import utc_now
-from wiser_fhir.commands.environment import as_owner, sandbox_only, settings_of_environment
+from wiser_fhir.commands.environment import (
+    acting,
+    as_owner,
+    done,
+    sandbox_only,
+    settings_of_environment,
+)
 from wiser_fhir.commands.table import Format, Listing
-from wiser_fhir.db import migrate
-from wiser_fhir.db.engine import enter, transaction
-from wiser_fhir.deployment import public_origin, sandbox_community
+from wiser_fhir.db.engine import transaction
+from wiser_fhir.deployment.addresses import public_origin
+from wiser_fhir.deployment.issuers import sandbox_community
 from wiser_fhir.oauth.endpoints import REGISTER, TOKEN
 from wiser_fhir.sandbox.udap import SandboxClient, keep
 from wiser_fhir.settings import Settings
@@ -76,8 +81,7 @@ def list_(
     """
     listing = Listing(sys.stdout, shape, _COLUMNS)
     for each in asyncio.run(_listed(settings_of_environment())):
-        row = asdict(each)
-        listing.add(row if shape is Format.JSONL else {**row, "scopes": " ".join(each.scopes)})
+        listing.add(asdict(each))
 
 
 @commands.command()
@@ -123,17 +127,15 @@ def assertion(
 async def _allow(
     settings: Settings, registrant: Registrant, organization: str, scopes: list[str]
 ) -> None:
-    async with as_owner(settings, "udap allow") as engine, transaction(engine) as db:
-        await migrate.check_mode(db, settings.mode)
-        organization_id = await udap_registrants.organization_named(db, organization)
+    async with acting(settings, "udap allow") as db:
+        organization_id = await organizations.open_named(db, organization)
         ended = await udap_registrants.allow(db, registrant, organization_id, scopes)
         await _record(db, "udap.allow", registrant, organization_id)
         await _record_end(db, registrant, ended)
 
 
 async def _remove(settings: Settings, registrant: Registrant) -> None:
-    async with as_owner(settings, "udap remove") as engine, transaction(engine) as db:
-        await migrate.check_mode(db, settings.mode)
+    async with acting(settings, "udap remove") as db:
         organization_id, ended = await udap_registrants.remove(db, registrant)
         await _record(db, "udap.remove", registrant, organization_id)
         await _record_end(db, registrant, ended)
@@ -156,13 +158,5 @@ async def _record(
     organization_id: UUID,
     client_id: UUID | None = None,
 ) -> None:
-    await enter(db, organization_id)
-    row = AuditRow(
-        request_id=uuid4(),
-        action=action,
-        outcome="done",
-        organization_id=organization_id,
-        client_id=client_id,
-        detail={**registrant.key, "by": "command"},
-    )
-    await write(db, row)
+    detail = {**registrant.key, "by": "command"}
+    await done(db, action, organization_id=organization_id, client_id=client_id, detail=detail)

@@ -22,12 +22,12 @@ from wiser_fhir.fhir.elements import Json
 from wiser_fhir.resources import resource_path
 from wiser_fhir.web.body import BOM, parse_json, read_json
 from wiser_fhir.web.connection import peer_certificate
+from wiser_fhir.web.discovery import OPEN_TO_BROWSERS
 from wiser_fhir.web.limits import admit, unknown_yet
 from wiser_fhir.web.negotiation import check_accept, check_content_type
 from wiser_fhir.web.openapi import feedback_operation, hook_operation, json_answer
 
 PATH = "/cds-services"
-_OPEN_TO_BROWSERS = {"Access-Control-Allow-Origin": "*"}
 _STATUSES = (400, 401, 404, 406, 413, 415, 422, 500, 503)
 _EXAMPLES = ("cds/order-sign-2.2.json", "cds/order-sign-2.0.json")
 
@@ -49,7 +49,7 @@ def router() -> APIRouter:
     async def discovery(request: Request) -> JsonResponse:
         """Which hook services there are, and what each wants to know."""
         check_accept(request)
-        return JsonResponse(compact, headers=_OPEN_TO_BROWSERS)
+        return JsonResponse(compact, headers=OPEN_TO_BROWSERS)
 
     @routes.post(
         f"{PATH}/{{service_id}}", name="cds-service", **hook_operation(_STATUSES, _EXAMPLES)

@@ -284,7 +284,7 @@ determination = Table(
     maybe("answer", LargeBinary),
     default("with_detail", Boolean, "false"),
     maybe("signed_in_at", instant),
-    maybe("mac", LargeBinary),
+    column("mac", LargeBinary),
     PrimaryKeyConstraint("organization_id", "case_id", "sequence", "revision"),
     UniqueConstraint(
         *("organization_id", "case_id", "sequence", "revision", "outcome"),

@@ -6,9 +6,9 @@ transaction of its own batch, and only if nobody has changed it meanwhile. Whoev
 rows that open, and begins again.
 """
 
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from os import urandom
 from typing import Any, Final
 from uuid import UUID
@@ -19,7 +19,6 @@ from sqlalchemy import (
     func,
     insert,
     literal_column,
-    or_,
     select,
     text,
     tuple_,
@@ -42,10 +41,32 @@ BODIES: Final = (
     SealedColumns("claim", ("id",), ("request", "answer")),
     SealedColumns("subscription", ("id",), ("sealed",)),
 )
-EVERYTHING: Final = (*BODIES, *SEALED)
-_BATCH = 100  # rows in a transaction
+
+
+def _by_table(kinds: Iterable[SealedColumns]) -> tuple[SealedColumns, ...]:
+    found: dict[str, SealedColumns] = {}
+    for each in kinds:
+        there = found.get(each.table, replace(each, columns=()))
+        found[each.table] = replace(there, columns=(*there.columns, *each.columns))
+    return tuple(found.values())
+
+
+# Each table once, with all of its columns.
+EVERYTHING: Final = _by_table((*BODIES, *SEALED))
+# As long as somebody may hold a key that is no longer the one that seals, and long beyond that: a
+# request waits for connections and locks, and ends.
+IN_FLIGHT: Final = timedelta(minutes=10)
+_BATCH = 100  # rows sealed anew in a transaction
+_PAGE = 500  # rows looked at by one statement, whose time therefore has a bound
+_BYTES = 16 * 1024 * 1024  # of values held at a time, if no single one is larger
 _TURN = text("select pg_advisory_xact_lock(1684104556, hashtext(:organization_id))")
 _keys = data_key_table.c
+
+Row = tuple[Any, ...]
+"""The key of a row, beside its organization."""
+Facts = tuple[Any, ...]
+"""One for each sealed column of a row; None where it has no value."""
+Fact = Callable[[ColumnElement[Any]], ColumnElement[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,12 +173,11 @@ async def sealed_by(
     db: AsyncConnection, organization_id: UUID, kind: SealedColumns, number: int
 ) -> int:
     """How many rows have a value that this key sealed."""
-    table = metadata.tables[kind.table]
-    query = select(func.count()).where(
-        table.c.organization_id == organization_id,
-        or_(*(_sealed_by(table.c[name]) == _int4(number) for name in kind.columns)),
-    )
-    return int((await db.execute(query)).scalar_one())
+    found, after = 0, None
+    while rows := await _page(db, organization_id, kind, _sealed_by, after):
+        found += sum(number.to_bytes(4) in facts for _, facts in rows)
+        after = rows[-1][0]
+    return found
 
 
 def _is(organization_id: UUID, number: int) -> ColumnElement[bool]:
@@ -176,60 +196,75 @@ class SealedRows:
 
         Raises CannotOpen for a value that does not open: it is left as it is.
         """
-        async for rows in self._batches(kind, other_than_present=True):
-            done = 0
-            async with transaction(self.engine, self.organization_id) as db:
-                await db.execute(text("set local app.resealing = 'on'"))
-                key = await vault_of(db).key(db, self.organization_id)
-                for row in rows:
-                    done += await self._reseal(db, key, kind, row)
-            yield done
+        async for key, rows in self._pages(kind, _sealed_by):
+            known = {None, key.number.to_bytes(4)}
+            others = [row for row, numbers in rows if not known.issuperset(numbers)]
+            for start in range(0, len(others), _BATCH):
+                yield await self._batch(kind, others[start : start + _BATCH])
 
-    async def check(self, kind: SealedColumns) -> AsyncIterator[tuple[str, tuple[Any, ...], bool]]:
-        """Open every value: its column, the rest of its row's key, and whether it opened."""
-        async for rows in self._batches(kind, other_than_present=False):
-            async with transaction(self.engine, self.organization_id) as db:
-                key = await vault_of(db).key(db, self.organization_id)
-                for row in rows:
-                    for column, value in (await self._values(db, kind, row)).items():
+    async def _batch(self, kind: SealedColumns, rows: list[Row]) -> int:
+        async with transaction(self.engine, self.organization_id) as db:
+            await db.execute(text("set local app.resealing = 'on'"))
+            key = await vault_of(db).key(db, self.organization_id)
+            return sum([await self._reseal(db, key, kind, row) for row in rows])
+
+    async def check(self, kind: SealedColumns) -> AsyncIterator[tuple[str | None, Row, bool]]:
+        """Open every value: its column, the rest of its row's key, and whether it opened.
+
+        Rows are never deleted: one that is gone when its values are read is named without a column.
+        """
+        async for _, rows in self._pages(kind, func.octet_length):
+            for group in _groups(rows):
+                key, found = await self._of(kind, group)
+                for row in group:
+                    if row not in found:
+                        yield None, row, False
+                    for column, value in found.get(row, {}).items():
                         yield column, row, _opens(key, value, about(kind.table, column, *row))
 
-    async def _batches(
-        self, kind: SealedColumns, *, other_than_present: bool
-    ) -> AsyncIterator[list[tuple[Any, ...]]]:
-        """The keys of rows, in their order; the values are read one row after the other, for they
-        may be large."""
-        table = metadata.tables[kind.table]
-        names = [table.c[name] for name in kind.key]
-        after: tuple[Any, ...] | None = None
+    async def _pages(
+        self, kind: SealedColumns, fact: Fact
+    ) -> AsyncIterator[tuple[DataKey, list[tuple[Row, Facts]]]]:
+        """The keys of all rows, in their order, each with a fact of every value; the values are
+        not read, for they may be large.
+        """
+        after: Row | None = None
         while True:
             async with transaction(self.engine, self.organization_id) as db:
-                query = select(*names).where(table.c.organization_id == self.organization_id)
-                if other_than_present:
-                    key = await vault_of(db).key(db, self.organization_id)
-                    present = _int4(key.number)
-                    query = query.where(
-                        or_(*(_sealed_by(table.c[name]) != present for name in kind.columns))
-                    )
-                if after is not None:
-                    query = query.where(tuple_(*names) > tuple_(*after))
-                found = await db.execute(query.order_by(*names).limit(_BATCH))
-                rows = [tuple(row) for row in found]
+                key = await vault_of(db).key(db, self.organization_id)
+                rows = await _page(db, self.organization_id, kind, fact, after)
             if not rows:
                 return
-            yield rows
-            after = rows[-1]
+            yield key, rows
+            after = rows[-1][0]
 
-    async def _values(
-        self, db: AsyncConnection, kind: SealedColumns, row: tuple[Any, ...]
-    ) -> dict[str, bytes]:
+    async def _of(
+        self, kind: SealedColumns, group: list[Row]
+    ) -> tuple[DataKey, dict[Row, dict[str, bytes]]]:
+        """What opens them, and the values of these rows, which follow each other, by their keys."""
+        table = metadata.tables[kind.table]
+        names = [table.c[name] for name in kind.key]
+        query = select(*names, *(table.c[name] for name in kind.columns)).where(
+            table.c.organization_id == self.organization_id,
+            tuple_(*names) >= tuple_(*group[0]),
+            tuple_(*names) <= tuple_(*group[-1]),
+        )
+        found: dict[Row, dict[str, bytes]] = {}
+        async with transaction(self.engine, self.organization_id) as db:
+            key = await vault_of(db).key(db, self.organization_id)
+            for row in await db.execute(query):
+                values = zip(kind.columns, row[len(names) :], strict=True)
+                found[tuple(row[: len(names)])] = {n: v for n, v in values if v is not None}
+        return key, found
+
+    async def _values(self, db: AsyncConnection, kind: SealedColumns, row: Row) -> dict[str, bytes]:
         table = metadata.tables[kind.table]
         query = select(*(table.c[name] for name in kind.columns)).where(self._row(kind, row))
         found = (await db.execute(query)).mappings().one_or_none()
         return {str(name): value for name, value in (found or {}).items() if value is not None}
 
     async def _reseal(
-        self, db: AsyncConnection, key: DataKey, kind: SealedColumns, row: tuple[Any, ...]
+        self, db: AsyncConnection, key: DataKey, kind: SealedColumns, row: Row
     ) -> bool:
         """Whether it was done; not where somebody has changed the row meanwhile."""
         table = metadata.tables[kind.table]
@@ -242,7 +277,7 @@ class SealedRows:
         changed = await db.execute(update(table).where(self._row(kind, row), *same).values(anew))
         return bool(changed.rowcount)
 
-    def _row(self, kind: SealedColumns, row: tuple[Any, ...]) -> ColumnElement[bool]:
+    def _row(self, kind: SealedColumns, row: Row) -> ColumnElement[bool]:
         table = metadata.tables[kind.table]
         named = zip(kind.key, row, strict=True)
         return and_(
@@ -251,13 +286,37 @@ class SealedRows:
         )
 
 
+async def _page(
+    db: AsyncConnection, organization_id: UUID, kind: SealedColumns, fact: Fact, after: Row | None
+) -> list[tuple[Row, Facts]]:
+    """Keys of the next rows, and a fact of each value."""
+    table = metadata.tables[kind.table]
+    names = [table.c[name] for name in kind.key]
+    query = select(*names, *(fact(table.c[name]) for name in kind.columns))
+    query = query.where(table.c.organization_id == organization_id)
+    if after is not None:
+        query = query.where(tuple_(*names) > tuple_(*after))
+    found = (await db.execute(query.order_by(*names).limit(_PAGE))).all()
+    return [(tuple(row[: len(names)]), tuple(row[len(names) :])) for row in found]
+
+
+def _groups(rows: list[tuple[Row, Facts]]) -> Iterator[list[Row]]:
+    """Rows whose values, of these lengths, may be held together."""
+    group: list[Row] = []
+    held = 0
+    for row, lengths in rows:
+        length = sum(each for each in lengths if each is not None)
+        if group and held + length > _BYTES:
+            yield group
+            group, held = [], 0
+        group.append(row)
+        held += length
+    yield group
+
+
 def _sealed_by(column: ColumnElement[Any]) -> ColumnElement[Any]:
     """The number of the key, as it stands in a sealed value."""
     return func.substring(column, literal_column("2"), literal_column("4"))
-
-
-def _int4(number: int) -> ColumnElement[Any]:
-    return func.int4send(literal_column(str(int(number))))
 
 
 def _opens(key: DataKey, value: bytes, bound: bytes) -> bool:

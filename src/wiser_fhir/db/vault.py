@@ -11,6 +11,7 @@ keeps keys without looking: whoever meets a value sealed with it has the key alr
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import takewhile
 from os import urandom
 from typing import Final
 from uuid import UUID
@@ -20,9 +21,9 @@ from sqlalchemy import RowMapping, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from wiser_fhir.db.engine import transaction
-from wiser_fhir.db.envelope import KEY_BYTES, CannotOpen, DataKey, Erased, KeyRing, about
+from wiser_fhir.db.envelope import KEY_BYTES, CannotOpen, DataKey, KeyRing
 
-__all__ = ["CannotOpen", "DataKey", "Erased", "NoVault", "Vault", "about"]
+__all__ = ["CannotOpen", "DataKey", "NoVault", "Vault"]
 
 ANNOUNCED_SECONDS: Final = 30.0
 
@@ -36,6 +37,10 @@ _LOAD = text("""
 select id, wrapped, wrapping_key, extract(epoch from usable_from - statement_timestamp()) as due_in,
     made_in is distinct from pg_current_xact_id_if_assigned() as settled
 from data_key where organization_id = :organization_id order by id
+""")
+_ERASED = text("""
+select coalesce(bool_and(erased_at is not null), false) from data_key
+where organization_id = :organization_id
 """)
 
 
@@ -62,7 +67,8 @@ class Vault:
     """Hands out the data keys of organizations; makes the first one of each.
 
     `announced` are the seconds from a new key's row to its first use. Keys are kept for a third of
-    that; after a sixth one caller looks again, while the others go on with what is here.
+    that; after a sixth one caller looks again, while the others go on with what is here. Those of
+    organizations that nobody asked for meanwhile go when the next key of any is read.
     """
 
     ring: KeyRing
@@ -112,8 +118,15 @@ class Vault:
             stale=now + self.announced / 3,
         )
         if all(row["settled"] for row in rows):
+            self._held.pop(organization_id, None)
             self._held[organization_id] = held
+        self._drop_stale(now)
         return held.key(organization_id, now)
+
+    def _drop_stale(self, now: float) -> None:
+        """Keys that were read first stand first: no more is looked at than goes, and one."""
+        for stale in list(takewhile(lambda each: self._held[each].stale <= now, self._held)):
+            del self._held[stale]
 
     async def _rows(self, db: AsyncConnection, organization_id: UUID) -> list[RowMapping]:
         found = await db.execute(_LOAD, {"organization_id": organization_id})
@@ -130,6 +143,14 @@ class Vault:
             return open_already
         key = self.ring.unwrap(row["wrapped"], row["wrapping_key"], organization_id, number)
         return AESGCM(key)
+
+
+async def is_erased(db: AsyncConnection, organization_id: UUID) -> bool:
+    """Whether all keys of the organization were destroyed, and with them whatever they sealed.
+
+    The connection has entered it. No key is opened, so it needs no vault.
+    """
+    return bool(await db.scalar(_ERASED, {"organization_id": organization_id}))
 
 
 def vault_of(db: AsyncEngine | AsyncConnection) -> Vault:

@@ -53,6 +53,6 @@ def is_public(address: Address) -> bool:
 def is_public_or_near(address: Address) -> bool:
     """Whether it is public, this machine's or a private network's; never link-local.
 
-    For origins an operator of the sandbox has named.
+    For origins that an operator has named: those of issuers, and in the sandbox any.
     """
     return is_public(address) or any(address in network for network in _NEAR)

@@ -1,5 +1,7 @@
-"""The only way out to other servers: JSON by GET and notices by POST, to where a caller is
-registered, in bounds."""
+"""The way out to other servers, in bounds: JSON by GET or for a form, and notices by POST.
+
+Lists of revoked certificates (`crl`) and files for the scanner (`scanner`) go ways of their own.
+"""
 
 import asyncio
 import re
@@ -18,10 +20,16 @@ import httpx
 from wiser_fhir.egress.addresses import Allowed, is_public, is_public_or_near, read_address
 from wiser_fhir.egress.errors import EgressError, Reason
 from wiser_fhir.egress.json_object import json_object
-from wiser_fhir.egress.transport import CheckedNetwork, CheckedTransport, Resolve, system_resolve
+from wiser_fhir.egress.transport import (
+    CheckedNetwork,
+    CheckedTransport,
+    Resolve,
+    looking_up_for,
+    system_resolve,
+)
 from wiser_fhir.egress.url import Origin, Url, is_within, read_origin, read_url
 
-__all__ = ["Document", "Egress", "EgressError", "Reason", "Resolve", "is_within", "system_resolve"]
+__all__ = ["Document", "Egress", "EgressError", "is_within"]
 
 MAX_BODY = 5 * 1024 * 1024
 PER_TENANT = 8
@@ -36,6 +44,7 @@ _UNREAD_SECONDS = 1.0
 _JSON = frozenset({"application/json", "application/fhir+json", "application/jwk-set+json"})
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")  # RFC 6750 §2.1
 _MAX_AGE = re.compile(r'max-age\s*=\s*"?([0-9]{1,9})"?', re.IGNORECASE)
+_AGE = re.compile("[0-9]+")
 _NOT_KEPT = re.compile(r"(?:^|,)\s*no-(?:cache|store)\b", re.IGNORECASE)
 _HEADERS = {
     "Accept": "application/fhir+json, application/json",
@@ -46,7 +55,7 @@ _HEADERS = {
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A JSON object of another server. `max_age`: for how many seconds it says that it is fresh."""
+    """A JSON object of another server. `max_age`: how many seconds more it says it is fresh."""
 
     json: dict[str, Any] = field(repr=False)
     max_age: float | None = None
@@ -139,7 +148,8 @@ class Egress:
         turn = self._turns.setdefault(tenant, asyncio.Semaphore(PER_TENANT))
         try:
             async with asyncio.timeout(seconds), turn:
-                return await self._get(request, place)
+                with looking_up_for(tenant):
+                    return await self._get(request, place)
         except (TimeoutError, httpx.TimeoutException):
             reason: Reason = "slow"
         except httpx.TransportError:
@@ -168,7 +178,8 @@ class Egress:
         turn = self._turns.setdefault(tenant, asyncio.Semaphore(PER_TENANT))
         try:
             async with turn, asyncio.timeout(seconds):
-                response = await self._transport(place).handle_async_request(request)
+                with looking_up_for(tenant):
+                    response = await self._transport(place).handle_async_request(request)
             await _pass_over(response)
         except (TimeoutError, httpx.TimeoutException):
             reason: Reason = "slow"
@@ -275,12 +286,15 @@ def _check_headers(response: httpx.Response) -> None:
 
 
 def _max_age(response: httpx.Response) -> float | None:
-    """What Cache-Control says of how long an answer is fresh. Source: RFC 9111, 5.2.2."""
+    """How long an answer is fresh yet, if Cache-Control tells. Source: RFC 9111, 5.1 and 5.2.2."""
     said = response.headers.get("cache-control", "")
     if _NOT_KEPT.search(said):
         return 0.0
     found = _MAX_AGE.search(said)
-    return float(found[1]) if found else None
+    if found is None:
+        return None
+    age = _AGE.match(response.headers.get("age", ""))
+    return max(0.0, float(found[1]) - (float(age[0]) if age else 0.0))
 
 
 async def _body(response: httpx.Response) -> bytes:

@@ -6,7 +6,7 @@ Reason = Literal["refused", "away", "slow", "status", "too-large", "not-json"]
 
 
 class EgressError(Exception):
-    """There is no answer, and why; `status` is that of an answer other than 200.
+    """There is no answer, and why; `status` is that of one other than 200, to a notice than 2xx.
 
     refused: this server may not call there. away: no connection, or one that broke off. slow: not
     whole in time. not-json: another content type, an encoding, or no sound JSON object. The text

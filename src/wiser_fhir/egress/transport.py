@@ -9,8 +9,11 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from typing import Any
+from uuid import UUID
+from weakref import WeakValueDictionary
 
 import anyio
 import httpcore
@@ -28,14 +31,38 @@ _TRIED = 4
 
 # Threads of their own: a name server that hangs must not hold up whatever else runs in threads.
 _RESOLVERS = ThreadPoolExecutor(8, thread_name_prefix="resolve")
+# A tenant names hosts, and so the servers that are asked for their addresses: it has some of them.
+_RESOLVERS_PER_TENANT = 2
+_SHARES: WeakValueDictionary[UUID | None, asyncio.Semaphore] = WeakValueDictionary()
+_TENANT: ContextVar[UUID | None] = ContextVar("tenant", default=None)
+
+
+@contextmanager
+def looking_up_for(tenant: UUID) -> Iterator[None]:
+    """Names are looked up on a tenant's account. A variable, for httpcore hands nothing through."""
+    before = _TENANT.set(tenant)
+    try:
+        yield
+    finally:
+        _TENANT.reset(before)
 
 
 async def system_resolve(host: str, port: int) -> Sequence[str]:
-    """The addresses the system knows for a name, in its order. Raises OSError."""
+    """The addresses the system knows for a name, in its order. Raises OSError.
+
+    Who gives up waiting for them leaves a thread behind, which is the tenant's until it ends.
+    """
     loop = asyncio.get_running_loop()
-    found = await loop.run_in_executor(
-        _RESOLVERS, lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    )
+    share = _SHARES.setdefault(_TENANT.get(), asyncio.Semaphore(_RESOLVERS_PER_TENANT))
+    await share.acquire()
+    lookup = _RESOLVERS.submit(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+
+    def ended(_: object) -> None:
+        with suppress(RuntimeError):  # the loop is closed, and nobody waits
+            loop.call_soon_threadsafe(share.release)
+
+    lookup.add_done_callback(ended)
+    found = await asyncio.wrap_future(lookup)
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from wiser_fhir.auth.assertion import AUTH_METHOD
 from wiser_fhir.auth.jws import ALGORITHMS
 from wiser_fhir.auth.scopes import ALL_SCOPES
 from wiser_fhir.auth.token_grant import GRANT_TYPE
@@ -20,7 +21,9 @@ INTROSPECT: Final = "/oauth/introspect"
 REVOKE: Final = "/oauth/revoke"
 REGISTER: Final = "/oauth/register"
 
-_METHOD = "private_key_jwt"
+# A token may be in an answer. Source: RFC 6749, 5.1.
+NOT_STORED: Final[Mapping[str, str]] = {"Cache-Control": "no-store", "Pragma": "no-cache"}
+
 _CAPABILITIES = ("client-confidential-asymmetric", "permission-v1", "permission-v2")
 _ENDPOINTS: Mapping[str, str] = {
     "token_endpoint": TOKEN,
@@ -100,6 +103,6 @@ def _at(origin: str) -> Json:
 
 def _authentication() -> Json:
     return {
-        "methods_supported": [_METHOD],
+        "methods_supported": [AUTH_METHOD],
         "signing_alg_values_supported": list(ALGORITHMS),
     }

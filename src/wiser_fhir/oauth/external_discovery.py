@@ -3,15 +3,15 @@
 from collections.abc import Mapping
 from typing import Any, Final, cast
 
-import orjson
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 
+from wiser_fhir.auth.assertion import AUTH_METHOD
 from wiser_fhir.auth.issuer import Issuer, IssuerMetadata
 from wiser_fhir.auth.scopes import ALL_SCOPES
+from wiser_fhir.auth.token_grant import GRANT_TYPE
 from wiser_fhir.fhir.elements import Json
-from wiser_fhir.web.openapi import json_answer
+from wiser_fhir.oauth.discovery import sent
 
-_OPEN_TO_BROWSERS = {"Access-Control-Allow-Origin": "*"}
 # Taken over from the issuer's own document. What people need to sign in there is no matter of ours.
 _PASSED_ON: Final = (
     "token_endpoint_auth_methods_supported",
@@ -21,20 +21,7 @@ _PASSED_ON: Final = (
     "tls_client_certificate_bound_access_tokens",
     "mtls_endpoint_aliases",
 )
-_CAPABILITIES: Mapping[str, str] = {"private_key_jwt": "client-confidential-asymmetric"}
-
-
-def smart_router(name: str) -> APIRouter:
-    """A router with the SMART document of one base; `name` tells its route from another base's."""
-    router = APIRouter(tags=["discovery"])
-    router.add_api_route(
-        "/.well-known/smart-configuration",
-        smart_configuration,
-        name=name,
-        methods=["GET"],
-        **json_answer("How to get a token.", (503,)),
-    )
-    return router
+_CAPABILITIES: Mapping[str, str] = {AUTH_METHOD: "client-confidential-asymmetric"}
 
 
 async def smart_configuration(request: Request) -> Response:
@@ -43,8 +30,7 @@ async def smart_configuration(request: Request) -> Response:
     Raises Unavailable. Source: SMART App Launch 2.2.0, "Using .well-known".
     """
     issuer = cast(Issuer, request.app.state.other_issuer)
-    body = orjson.dumps(_described(await issuer.metadata()))
-    return Response(body, media_type="application/json", headers=_OPEN_TO_BROWSERS)
+    return sent(_described(await issuer.metadata()))
 
 
 def _described(metadata: IssuerMetadata) -> Json:
@@ -55,7 +41,7 @@ def _described(metadata: IssuerMetadata) -> Json:
     return {
         "token_endpoint": metadata.token_endpoint,
         **passed_on,
-        "grant_types_supported": ["client_credentials"],
+        "grant_types_supported": [GRANT_TYPE],
         "scopes_supported": list(ALL_SCOPES),
         "capabilities": [*capabilities, "permission-v1", "permission-v2"],
         "code_challenge_methods_supported": ["S256"],

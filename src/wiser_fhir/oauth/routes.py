@@ -4,6 +4,7 @@ Source: RFC 6749, 3.2 and 5; RFC 7009, 2; RFC 7662, 2; RFC 6750, 3.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, cast
 
 import orjson
@@ -11,23 +12,21 @@ from fastapi import APIRouter, Request, Response
 from starlette.exceptions import HTTPException
 
 from wiser_fhir.auth.assertion import OAuthRefused
-from wiser_fhir.auth.token_grant import LIFE, Shown
+from wiser_fhir.auth.token_grant import LIFE, Shown, check_grant_type
 from wiser_fhir.errors import Malformed, Throttled, TooLarge, Unauthenticated
 from wiser_fhir.fhir.elements import Json
-from wiser_fhir.oauth.endpoints import INTROSPECT, REVOKE, TOKEN
-from wiser_fhir.oauth.server import AuthorizationServer, Caller, Form, by_token
+from wiser_fhir.oauth.endpoints import INTROSPECT, NOT_STORED, REVOKE, TOKEN
+from wiser_fhir.oauth.server import AuthorizationServer, Caller, Form, by_jwt, by_token
 from wiser_fhir.web.body import read_form
 from wiser_fhir.web.connection import peer_certificate
-from wiser_fhir.web.limits import strange
+from wiser_fhir.web.limits import counted, strange
 from wiser_fhir.web.negotiation import check_form_type
 from wiser_fhir.web.principal import authenticate
 
 Act = Callable[[Request, AuthorizationServer, Form], Awaitable[Json]]
 
-_NOT_KEPT = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 _STATUS: Mapping[str, int] = {"invalid_client": 401, "invalid_token": 401}
 _BAD_REQUEST = 400
-_CHALLENGE = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
 # One text for each error: who tries learns nothing from another one.
 _TEXTS: Mapping[str, str] = {
     "invalid_client": "The client did not prove that it is one of those registered here.",
@@ -35,7 +34,7 @@ _TEXTS: Mapping[str, str] = {
     "invalid_request": "A form is needed, with each parameter once and none missing.",
     "invalid_scope": "No scope of the request is one that the client is registered for.",
     "invalid_token": "A live bearer token is needed.",
-    "slow_down": "Too many attempts in vain from one address.",
+    "slow_down": "Too many requests of one organization, or attempts in vain from one address.",
     "unsupported_grant_type": "The grant is client_credentials.",
 }
 
@@ -54,7 +53,7 @@ def _described(answer: str, fields: Mapping[str, str], required: tuple[str, ...]
             400: {"description": "Not as it should be; the error says how.", "content": refused},
             401: {"description": "Not a registered client.", "content": refused},
             413: {"description": "Too large.", "content": refused},
-            429: {"description": "Too many attempts in vain.", "content": refused},
+            429: {"description": "Too many in a short time.", "content": refused},
             503: {"description": "Away for a moment; empty, with Retry-After."},
         },
         "openapi_extra": {
@@ -106,7 +105,7 @@ async def _answered(request: Request, path: str, act: Act) -> Response:
             strange(request)
             if shown_anything:
                 await server.record(path, refused, request.state.request_id)
-            return _refusal(refused.error)
+            return _refusal(refused.error, headers=_challenge(request, refused.error))
     except Throttled as throttled:
         return _refusal("slow_down", 429, {"Retry-After": str(throttled.retry_after)})
     except TooLarge:
@@ -130,10 +129,14 @@ async def _form(request: Request) -> Form:
 
 
 async def _token(request: Request, server: AuthorizationServer, form: Form) -> Json:
-    if "authorization" in request.headers or "client_secret" in form:
-        # A client shows itself in one way only. Source: RFC 6749, 2.3.
-        raise OAuthRefused("invalid_request", "authentication")
-    issued = await server.token(form, _shown(request), request.state.request_id)
+    check_grant_type(form)
+    _check_ways(request, form)
+    if "authorization" in request.headers:
+        raise OAuthRefused("invalid_client", "authentication")
+    shown = _shown(request)
+    made = await server.proof(form, TOKEN)
+    with counted(request, made.client.organization_id):
+        issued = await server.token(form, made, shown, request.state.request_id)
     return {
         "access_token": issued.token,
         "token_type": "Bearer",
@@ -144,26 +147,43 @@ async def _token(request: Request, server: AuthorizationServer, form: Form) -> J
 
 async def _introspect(request: Request, server: AuthorizationServer, form: Form) -> Json:
     caller = await _caller(request, server, form, INTROSPECT)
-    return await server.introspect(form, caller, request.state.request_id)
+    with _counted(request, caller):
+        return await server.introspect(form, caller, request.state.request_id)
 
 
 async def _revoke(request: Request, server: AuthorizationServer, form: Form) -> Json:
     caller = await _caller(request, server, form, REVOKE)
-    await server.revoke(form, caller, request.state.request_id)
+    with _counted(request, caller):
+        await server.revoke(form, caller, request.state.request_id)
     return {}
+
+
+def _check_ways(request: Request, form: Form) -> None:
+    """A client shows itself in one way only. Raises OAuthRefused. Source: RFC 6749, 2.3."""
+    ways = ("authorization" in request.headers, "client_assertion" in form, "client_secret" in form)
+    if sum(ways) > 1:
+        raise OAuthRefused("invalid_request", "authentication")
 
 
 async def _caller(request: Request, server: AuthorizationServer, form: Form, path: str) -> Caller:
     """Who asks: by a JWT in the form, or by a live token in the header. Raises OAuthRefused."""
+    _check_ways(request, form)
     if "authorization" not in request.headers:
         _shown(request)
-        return await server.caller(form, path)
-    if "client_assertion" in form:
-        raise OAuthRefused("invalid_request", "authentication")
+        return by_jwt(await server.proof(form, path))
+    if _tries_basic(request):
+        raise OAuthRefused("invalid_client", "authentication")
     try:
         return by_token(await authenticate(request))
     except Unauthenticated:
         raise OAuthRefused("invalid_token", "token") from None
+
+
+def _counted(request: Request, caller: Caller) -> AbstractContextManager[None]:
+    """Whoever asks by a token was counted when it was looked up."""
+    if caller.assertion is None:
+        return nullcontext()
+    return counted(request, caller.organization_id)
 
 
 def _shown(request: Request) -> Shown | None:
@@ -180,7 +200,7 @@ def _json(body: Json, status: int = 200, headers: Mapping[str, str] | None = Non
         orjson.dumps(body),
         status,
         media_type="application/json",
-        headers={**_NOT_KEPT, **(headers or {})},
+        headers={**NOT_STORED, **(headers or {})},
     )
 
 
@@ -188,5 +208,22 @@ def _refusal(
     error: str, status: int | None = None, headers: Mapping[str, str] | None = None
 ) -> Response:
     body = {"error": error, "error_description": _TEXTS[error]}
-    challenge = _CHALLENGE if error == "invalid_token" else headers
-    return _json(body, status or _STATUS.get(error, _BAD_REQUEST), challenge)
+    return _json(body, status or _STATUS.get(error, _BAD_REQUEST), headers)
+
+
+def _challenge(request: Request, error: str) -> Mapping[str, str]:
+    """The header that goes with each 401: the scheme that was tried, and else that of OAuth.
+
+    For a JWT in a form there is no scheme. Basic would have a client send a secret, and a browser
+    ask for a password; `Bearer` does neither, and `error` says what was wrong.
+    Source: RFC 9110, 15.5.2; RFC 6749, 5.2.
+    """
+    if error not in _STATUS:
+        return {}
+    if _tries_basic(request):
+        return {"WWW-Authenticate": 'Basic realm="wiser-fhir"'}
+    return {"WWW-Authenticate": f'Bearer error="{error}"'}
+
+
+def _tries_basic(request: Request) -> bool:
+    return request.headers.get("authorization", "").split(" ")[0].lower() == "basic"

@@ -48,7 +48,9 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class AuthorizationServer:
-    """`forget` takes a token that was revoked out of what this process remembers. `unbound`: nobody
+    """Our own issuer of tokens, for clients that show themselves by a JWT or a token.
+
+    `forget` takes a token that was revoked out of what this process remembers. `unbound`: nobody
     needs a certificate, as in the sandbox.
     """
 
@@ -60,14 +62,15 @@ class AuthorizationServer:
     forget: Callable[[str], None]
     unbound: bool = False
 
-    async def token(self, form: Form, shown: Shown | None, request_id: UUID) -> IssuedToken:
-        """A token for the client whose JWT the form holds. Raises OAuthRefused, Unavailable."""
-        token_grant.check_grant_type(form)
-        made = await self.assertions.read(form, self.endpoints.audiences())
+    async def token(
+        self, form: Form, made: Assertion, shown: Shown | None, request_id: UUID
+    ) -> IssuedToken:
+        """A token for the client that made a JWT. Raises OAuthRefused, Unavailable."""
         issued = token_grant.grant(
             made.client, form.get("scope"), shown, self.clock(), unbound=self.unbound
         )
-        async with self._used(_by(made)) as db:
+        caller = by_jwt(made)
+        async with self._used(caller) as db:
             await tokens.put(db, issued)
             detail: Detail = {
                 **made.detail,
@@ -75,7 +78,7 @@ class AuthorizationServer:
                 "key": made.thumbprint,
                 "certificate": issued.certificate,
             }
-            row = _row(TOKEN, request_id, _by(made), "issued", issued.token, detail)
+            row = _row(TOKEN, request_id, caller, "issued", issued.token, detail)
             await write(db, row)
         return issued
 
@@ -104,9 +107,13 @@ class AuthorizationServer:
         if ended:
             self.forget(token)
 
-    async def caller(self, form: Form, path: str) -> Caller:
-        """Who asks the endpoint at `path`, by a JWT. Raises OAuthRefused, Unavailable."""
-        return _by(await self.assertions.read(form, self.endpoints.audiences(path)))
+    async def proof(self, form: Form, path: str) -> Assertion:
+        """The JWT by which a client shows itself to the endpoint at `path`.
+
+        Raises OAuthRefused, Unavailable.
+        """
+        audiences = self.endpoints.audiences(path)
+        return await self.assertions.read(form, audiences, for_token=path == TOKEN)
 
     async def record(self, path: str, refused: OAuthRefused, request_id: UUID) -> None:
         """Put a refusal on the audit trail: of a client that is not known, without what it said.
@@ -143,7 +150,8 @@ def by_token(principal: Principal) -> Caller:
     return Caller(principal.client_id, principal.client_name, principal.organization_id)
 
 
-def _by(made: Assertion) -> Caller:
+def by_jwt(made: Assertion) -> Caller:
+    """Who asks by a JWT."""
     client = made.client
     return Caller(client.client_id, client.name, client.organization_id, made)
 

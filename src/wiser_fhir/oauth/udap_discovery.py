@@ -10,11 +10,11 @@ from starlette.responses import FileResponse, JSONResponse, Response
 
 from wiser_fhir.errors import NotFound
 from wiser_fhir.oauth.udap_door import door_of
+from wiser_fhir.web.discovery import OPEN_TO_BROWSERS
 
 CRL_PATH = "/udap/crl"
 _CRL = "application/pkix-crl"
 
-_OPEN_TO_BROWSERS = {"Access-Control-Allow-Origin": "*"}
 _ABSENT: dict[int | str, dict[str, Any]] = {
     404: {"description": "UDAP is not offered here, or not in this community."}
 }
@@ -39,7 +39,7 @@ def router_for(path: str) -> APIRouter:
         document = door.metadata.document(base, community, door.clock())
         if document is None or len(named) > 1:
             raise NotFound("UDAP community here")
-        return JSONResponse(document, headers=_OPEN_TO_BROWSERS)
+        return JSONResponse(document, headers=OPEN_TO_BROWSERS)
 
     router.add_api_route(
         "/.well-known/udap",

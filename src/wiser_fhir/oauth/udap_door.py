@@ -55,7 +55,7 @@ class UdapDoor:
         return cls(
             registration=UdapRegistration(engine, clock, udap.trust, audiences, denied),
             metadata=UdapMetadata(udap.communities, places),
-            clients=UdapClients(engine, clock, udap.trust, denied),
+            clients=UdapClients(clock, udap.trust, denied),
             recorder=recorder,
             clock=clock,
             crl=udap.crl,

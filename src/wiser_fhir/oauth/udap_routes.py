@@ -1,4 +1,7 @@
-"""Registration by software statement over HTTP. A refusal is always 400 with JSON.
+"""Registration by software statement over HTTP.
+
+A statement is refused by 400 with the JSON of RFC 7591. Where nobody registers by UDAP (404), and
+for who was refused too often (429), the answer is an OperationOutcome, as everywhere else.
 
 Source: UDAP Security 2.0.0, "Request Body"; RFC 7591, 3.2.2.
 """
@@ -11,14 +14,13 @@ from starlette.responses import JSONResponse, Response
 from wiser_fhir.audit.recorder import AuditRow, Recorder
 from wiser_fhir.auth.udap_statement import Error, StatementRefused
 from wiser_fhir.errors import Malformed, TooLarge
-from wiser_fhir.oauth.endpoints import REGISTER
+from wiser_fhir.oauth.endpoints import NOT_STORED, REGISTER
 from wiser_fhir.oauth.udap_door import door_of
 from wiser_fhir.web.body import parse_json
 from wiser_fhir.web.limits import strange
 
 MAX_BODY: Final = 128 * 1024
 
-_NOT_STORED = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 _JSON = "application/json"
 _BODY: dict[str, Any] = {
     "type": "object",
@@ -65,6 +67,7 @@ router = APIRouter(tags=["authorization"])
         201: _described("Registered.", _ANSWER),
         400: _described("Refused.", _REFUSAL),
         404: {"description": "Nobody registers here by UDAP."},
+        429: {"description": "Too many in vain; Retry-After tells how long to wait."},
         503: {"description": "Away for a moment; empty, with Retry-After."},
     },
     openapi_extra={"requestBody": {"required": True, "content": {_JSON: {"schema": _BODY}}}},
@@ -81,8 +84,8 @@ async def register(request: Request) -> Response:
         if statement is not None:
             await _record(request, door.recorder, refused)
         body = {"error": refused.error, "error_description": str(refused)}
-        return JSONResponse(body, 400, _NOT_STORED)
-    return JSONResponse(registered.answer, 201 if registered.new else 200, _NOT_STORED)
+        return JSONResponse(body, 400, NOT_STORED)
+    return JSONResponse(registered.answer, 201 if registered.new else 200, NOT_STORED)
 
 
 async def _statement(request: Request) -> str:

@@ -84,7 +84,28 @@ class PasDoor:
             raise ProfileViolation("The Bundle does not begin with its Claim.", problems)
         return request
 
-    async def update(
+    async def submit(self, who: Caller, bundle: RequestBundle, body: bytes) -> bytes:
+        """The answer to a request, an update or a cancel, which is kept with it.
+
+        Raises ProfileViolation, Forbidden, OutOfScope, Conflict, Unavailable.
+        """
+        if problems := submit_problems(bundle):
+            raise ProfileViolation("The request cannot be answered item by item.", problems)
+        received_at = self.clock()
+        self.service.check_sender(who, requester_npis(bundle), requester_tins(bundle))
+        asked = submission(bundle, who.organization_id, received_at)
+        received = Received(line=self.line, body=body, assertions=assertion_ids(bundle))
+        if asked.change is not None:
+            if not who.principal.may(_TO_CHANGE):
+                raise OutOfScope("system/Claim.cu")
+            return await self._update(who, asked, received, bundle)
+
+        def render(case: PriorAuthorization) -> bytes:
+            return orjson.dumps(self.renderer.submit_response(case, bundle))
+
+        return await self.service.submit(who, asked, received, render)
+
+    async def _update(
         self, caller: Caller, asked: Submission, received: Received, bundle: RequestBundle
     ) -> bytes:
         """The answer to an update or a cancel, taken or refused.
@@ -144,22 +165,7 @@ def router_for(line: Line) -> APIRouter:
             bundle = await pas.accept(
                 resource, len(body), codes.REQUEST_BUNDLE, caller.organization_id
             )
-            if problems := submit_problems(bundle):
-                raise ProfileViolation("The request cannot be answered item by item.", problems)
-            received_at = pas.clock()
-            who = _caller(request, caller)
-            pas.service.check_sender(who, requester_npis(bundle), requester_tins(bundle))
-            asked = submission(bundle, who.organization_id, received_at)
-            received = Received(line=pas.line, body=body, assertions=assertion_ids(bundle))
-            if asked.change is not None:
-                if not caller.may(_TO_CHANGE):
-                    raise OutOfScope("system/Claim.cu")
-                return FhirResponse(await pas.update(who, asked, received, bundle))
-
-            def render(case: PriorAuthorization) -> bytes:
-                return orjson.dumps(pas.renderer.submit_response(case, bundle))
-
-            return FhirResponse(await pas.service.submit(who, asked, received, render))
+            return FhirResponse(await pas.submit(_caller(request, caller), bundle, body))
 
     @router.post("/Claim/$inquire", name=f"inquire-{line}", **_described(line, "inquire"))
     async def inquire(

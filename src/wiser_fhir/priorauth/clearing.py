@@ -28,11 +28,11 @@ from wiser_fhir.priorauth.answers import Answers
 from wiser_fhir.priorauth.attached import AttachmentState, is_answered, missing
 from wiser_fhir.priorauth.attachments import Attachments, matched, received_change
 from wiser_fhir.priorauth.held import lapse
+from wiser_fhir.priorauth.in_turn import in_turn
 from wiser_fhir.priorauth.information import InformationRequest, RequestState
 from wiser_fhir.priorauth.keeping import Actor, CaseChange, keep, locked, note
 from wiser_fhir.priorauth.models import CaseStatus
 from wiser_fhir.priorauth.repository import Cases, member_of
-from wiser_fhir.priorauth.retelling import organizations
 from wiser_fhir.priorauth.sealed_rows import number_of_delivery
 
 log = logging.getLogger(__name__)
@@ -74,13 +74,13 @@ class Clearing:
 
     async def run(self) -> int:
         """Everything there is to do, once, for each organization. How much was done."""
-        done = 0
-        for organization_id in await organizations(self.engine):
-            done += await self.match_held(organization_id)
-            done += await self.check_quarantined(organization_id)
-            done += await self.resume(organization_id)
-            done += await self.lapse_held(organization_id)
-        return done
+        return await in_turn(self.engine, self._all_of)
+
+    async def _all_of(self, organization_id: UUID) -> int:
+        done = await self.match_held(organization_id)
+        done += await self.check_quarantined(organization_id)
+        done += await self.resume(organization_id)
+        return done + await self.lapse_held(organization_id)
 
     async def match_held(self, organization_id: UUID) -> int:
         """Bring to requests what came before them."""
@@ -108,7 +108,7 @@ class Clearing:
             try:
                 verdict = await self.scanner.scan(content)
             except ScannerAway:
-                log.warning("scanner away", extra={"attachment": str(attachment_id)})
+                log.warning("scanner away", extra={"organization": str(organization_id)})
                 return done
             await self._decide(organization_id, attachment_id, verdict)
         return self.at_once

@@ -7,6 +7,7 @@ document write one verdict.
 import logging
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from hashlib import sha256
 from uuid import UUID, uuid4
 
@@ -21,10 +22,10 @@ from wiser_fhir.db.bodies import open_body
 from wiser_fhir.db.engine import transaction
 from wiser_fhir.egress.scanner import Scanner, ScannerAway, Verdict
 from wiser_fhir.priorauth.attached import AttachmentState
+from wiser_fhir.priorauth.in_turn import in_turn
 from wiser_fhir.priorauth.keeping import Actor, CaseChange, note
 from wiser_fhir.priorauth.reading import Content, Reading
 from wiser_fhir.priorauth.repository import Cases
-from wiser_fhir.priorauth.retelling import organizations
 
 log = logging.getLogger(__name__)
 
@@ -81,12 +82,9 @@ class DocumentChecks:
         """Everything there is to look at, once, for each organization. How many documents."""
         if self.scanner is None:
             return 0
-        done = 0
-        for organization_id in await organizations(self.engine):
-            done += await self._check_all(organization_id, self.scanner)
-        return done
+        return await in_turn(self.engine, partial(self._check_all, self.scanner))
 
-    async def _check_all(self, organization_id: UUID, scanner: Scanner) -> int:
+    async def _check_all(self, scanner: Scanner, organization_id: UUID) -> int:
         """The case with the nearest deadline first, and of a case the newest request.
 
         A scanner that is away ends it; the request is tried again later.

@@ -86,9 +86,9 @@ class CaseChange:
 
     `text` is for those who review. `told` is False where the provider's answer stays as it is.
     `delivered`: the new answer leaves with the call that made the change. `clinician_id` is set
-    where a clinician decided, `signed_in_at` is then when it last signed in. With a
-    `decision_key` determinations bear a MAC. `patient` is the audit
-    trail's word for the beneficiary.
+    where a clinician decided, `signed_in_at` is then when it last signed in. No determination is
+    kept without a `decision_key`, by which it bears a MAC. `patient` is the audit trail's word for
+    the beneficiary.
     """
 
     at: datetime

@@ -21,7 +21,7 @@ from wiser_fhir.db.bodies import opened as opened_body
 from wiser_fhir.db.engine import transaction
 from wiser_fhir.db.sealed import ASSERTION, INFORMATION_REQUEST
 from wiser_fhir.db.vault import DataKey, data_key
-from wiser_fhir.priorauth.retelling import organizations
+from wiser_fhir.priorauth.in_turn import readable
 
 Row = dict[str, Any]
 _Opened = Callable[[DataKey, Row], Awaitable[Row]]
@@ -139,7 +139,10 @@ class Days:
 
 @dataclass(frozen=True, slots=True)
 class MetricRows:
-    """The rows, read as the owner role. `page` is how many are held at most."""
+    """The rows, read as the owner role. `page` is how many are held at most.
+
+    What was erased is not measured.
+    """
 
     engine: AsyncEngine
     days: Days
@@ -180,7 +183,7 @@ class MetricRows:
             after = rows[-1]["id"]
 
     async def _of_all(self, query: TextClause, opened: _Opened) -> AsyncIterator[Row]:
-        for organization_id in await organizations(self.engine):
+        for organization_id in await readable(self.engine):
             async for row in self._of_one(query, organization_id, opened):
                 yield row
 

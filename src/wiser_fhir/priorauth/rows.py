@@ -168,14 +168,14 @@ def submission_write(
     answer: bytes,
     answered_at: datetime,
     audit: AuditRow,
+    decision_key: bytes,
     documents: Sequence[DocumentFacts] = (),
     utn_source: str = "local",
-    decision_key: bytes | None = None,
 ) -> SubmissionWrite:
     """The rows of a case as decided by software. `request_body` and `answer` are the wire's bytes.
 
-    A resubmission is no duplicate, and a dismissed request is not asked again. With a
-    `decision_key` determinations bear a MAC.
+    A resubmission is no duplicate, and a dismissed request is not asked again. Determinations bear
+    a MAC by `decision_key`.
     """
     dismissed = case.dismissal
     hashes = {"request-sha256": sha256(request_body), "answer-sha256": sha256(answer)}
@@ -389,8 +389,8 @@ def _item_columns(case: PriorAuthorization, submission: Submission) -> dict[str,
 
 
 def _macs(
-    case: PriorAuthorization, lines: Mapping[str, Any], digest: bytes, key: bytes | None
-) -> Iterator[bytes | None]:
+    case: PriorAuthorization, lines: Mapping[str, Any], digest: bytes, key: bytes
+) -> Iterator[bytes]:
     """What binds each of software's determinations, as `sql/submit.sql` writes them."""
     shared = {
         "organization_id": case.organization_id,
@@ -411,7 +411,7 @@ def _macs(
     told = zip(*(lines[f"decided_{column}"] for column in columns), strict=True)
     for values in told:
         row = {**shared, **dict(zip(names, values, strict=True))}
-        yield None if key is None else decision_mac(key, row)
+        yield decision_mac(key, row)
 
 
 def _party_columns(parties: Sequence[Party]) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from wiser_fhir.db.engine import transaction
 from wiser_fhir.errors import Conflict, NotFound
 from wiser_fhir.notify import outbox
 from wiser_fhir.priorauth.answers import Answers
+from wiser_fhir.priorauth.in_turn import in_turn
 from wiser_fhir.priorauth.keeping import Actor, CaseChange, keep, locked, note
 from wiser_fhir.priorauth.models import Site, SiteKind, UtnState
 from wiser_fhir.priorauth.numbers import UtnSource
@@ -144,15 +145,14 @@ class UtnLife:
 
         Raises Unavailable.
         """
-        given = 0
-        for organization_id in await organizations(self.engine):
-            for order in await self._take(organization_id):
-                given += await self._ask(order)
-        return given
+        return await in_turn(self.engine, self._assign)
 
     async def expire(self) -> int:
         """End each number the day after its last day. Source: WISeR Operational Guide 6.0, 4.3."""
         return sum([await self._expire(each) for each in await organizations(self.engine)])
+
+    async def _assign(self, organization_id: UUID) -> int:
+        return sum([await self._ask(order) for order in await self._take(organization_id)])
 
     async def _take(self, organization_id: UUID) -> list[UtnOrder]:
         """The orders that are due, each taken by one worker alone until its pause is over."""

@@ -24,6 +24,7 @@ from wiser_fhir.notify import outbox
 from wiser_fhir.pas.request import RequestBundle, unwrapped
 from wiser_fhir.priorauth.decide import Decider
 from wiser_fhir.priorauth.desk import Desk, Reviewing
+from wiser_fhir.priorauth.in_turn import in_turn
 from wiser_fhir.priorauth.information import RequestState
 from wiser_fhir.priorauth.models import (
     CaseStatus,
@@ -35,7 +36,6 @@ from wiser_fhir.priorauth.models import (
 )
 from wiser_fhir.priorauth.numbers import UtnSource
 from wiser_fhir.priorauth.repository import Cases, PriorAuthRepository, StoredCase
-from wiser_fhir.priorauth.retelling import organizations
 from wiser_fhir.priorauth.review import ReviewService
 from wiser_fhir.priorauth.rows import identifier_key
 from wiser_fhir.priorauth.rules import last_valid_day
@@ -224,8 +224,7 @@ class Stage:
 
     async def __call__(self) -> int:
         """The job: do what is due of every member's script. How much it was. Raises Unavailable."""
-        everybody = await organizations(self.desk.engine)
-        return sum([await self._due_in(each) for each in everybody])
+        return await in_turn(self.desk.engine, self._due_in)
 
     async def _due_in(self, organization_id: UUID) -> int:
         index = index_of(self.desk.engine)

@@ -16,10 +16,11 @@ from typing import Final
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from wiser_fhir.auth.assertion import AUTH_METHOD
+from wiser_fhir.auth.token_grant import GRANT_TYPE
 from wiser_fhir.auth.udap_client import EXTENSION
 from wiser_fhir.auth.udap_communities import Community, CommunityRefused, Signer
 from wiser_fhir.auth.udap_metadata import signed_by_chain
-from wiser_fhir.auth.udap_statement import AUTH_METHOD, GRANT_TYPE
 from wiser_fhir.clock import Clock
 from wiser_fhir.sandbox.authority import Authority, Issued, write_whole
 

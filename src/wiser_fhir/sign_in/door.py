@@ -48,7 +48,7 @@ class SignInDoor:
         Raises SignInFailed, Unavailable.
         """
         begun = Begun.anew()
-        url = await self.party.sign_in_url(begun, step_up=step_up)
+        url = await self.party.sign_in_url(begun)
         async with transaction(self.engine) as db:
             await sessions.begin(db, begun, return_to, self.clock(), step_up=step_up)
         return url, begun.browser

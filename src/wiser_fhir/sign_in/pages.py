@@ -91,6 +91,16 @@ def failed() -> HTMLResponse:
     return message("You are not signed in", lines, 400)
 
 
+def not_anew() -> HTMLResponse:
+    """The provider did not have the person authenticate."""
+    lines = [
+        "The identity provider did not ask who you are: it went by a sign-in from before.",
+        "Sign out there or close all windows of the browser, then sign in here again. If it stays"
+        " so, tell the operator that the provider has to honour prompt=login.",
+    ]
+    return message("You are not signed in", lines, 400)
+
+
 def away() -> HTMLResponse:
     """The provider cannot be reached, or its answer makes no sense."""
     lines = ["The identity provider does not answer at the moment. Try again in a minute."]

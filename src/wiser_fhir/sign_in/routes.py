@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, ConfigDict
 from starlette.responses import HTMLResponse, RedirectResponse
 
-from wiser_fhir.auth.oidc import SignInFailed
+from wiser_fhir.auth.oidc import NotAnew, SignInFailed
 from wiser_fhir.auth.people import Reviewer
 from wiser_fhir.auth.sessions import csrf_token
 from wiser_fhir.errors import Unauthenticated
@@ -69,7 +69,10 @@ Anybody = Annotated[Reviewer, Depends(require_person())]
 async def begin(
     request: Request, door: Door, return_to: str = WELCOME, step_up: bool = False
 ) -> Response:
-    """Send the browser to the identity provider. With `step_up` the person authenticates anew."""
+    """Send the browser to the identity provider, where the person authenticates anew.
+
+    With `step_up` the trail says that it was for a decision.
+    """
     if door is None:
         return pages.nowhere()
     if not is_own_path(return_to):
@@ -99,6 +102,8 @@ async def callback(request: Request, door: Door) -> Response:
         signed_in = await door.finish(answer, browser, before, request.state.request_id)
     except NotOnTheList:
         return _without_begun(request, pages.not_on_the_list())
+    except NotAnew:
+        return _without_begun(request, pages.not_anew())
     except SignInFailed as failed:
         return _without_begun(request, pages.away() if failed.away else pages.failed())
     done = RedirectResponse(signed_in.return_to, _SEE_OTHER)

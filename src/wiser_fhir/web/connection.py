@@ -6,10 +6,8 @@ proxy mean nothing, and a proxy's certificate is no client's.
 Source: RFC 8705 §3.1 (`x5t#S256`), HRex 1.2.0 "Security" (names in certificates are URIs).
 """
 
-from base64 import urlsafe_b64encode
 from dataclasses import dataclass, field
 from functools import lru_cache
-from hashlib import sha256
 from typing import Protocol, cast
 from urllib.parse import unquote_to_bytes
 
@@ -17,18 +15,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from starlette.requests import Request
 
+from wiser_fhir.auth.certificates import UNREADABLE, thumbprint_of, uris_of
 from wiser_fhir.errors import Unauthenticated
 
 CERTIFICATE_HEADER = "x-client-cert"
 VERIFIED_HEADER = "x-client-verify"
 _VERIFIED = "SUCCESS"
-# OpenSSL is content with some certificates that make no sense to read.
-_UNREADABLE = (
-    ValueError,
-    x509.DuplicateExtension,
-    x509.InvalidVersion,
-    x509.UnsupportedGeneralNameType,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +68,6 @@ def comes_from_proxy(request: Request) -> bool:
     return der is not None and thumbprint_of(der) in trust.proxies
 
 
-def thumbprint_of(der: bytes) -> str:
-    """The `x5t#S256` of a certificate."""
-    return urlsafe_b64encode(sha256(der).digest()).rstrip(b"=").decode()
-
-
 def _found(request: Request) -> PeerCertificate | None:
     der = request.scope.get("extensions", {}).get("tls", {}).get("client_cert")
     if der is None:
@@ -96,7 +83,7 @@ def _found(request: Request) -> PeerCertificate | None:
 def _checked(der: bytes, trust: Trust) -> PeerCertificate:
     try:
         peer = _read(der)
-    except _UNREADABLE:
+    except UNREADABLE:
         raise Unauthenticated("The client certificate cannot be read.") from None
     if trust.revoked.names(peer.thumbprint):
         raise Unauthenticated("The client certificate is revoked.")
@@ -111,20 +98,13 @@ def _forwarded(request: Request) -> bytes | None:
         return None
     try:
         [certificate] = x509.load_pem_x509_certificates(unquote_to_bytes(certificates[0]))
-    except _UNREADABLE:
+    except UNREADABLE:
         return None
     return certificate.public_bytes(Encoding.DER)
 
 
 @lru_cache(maxsize=256)
 def _read(der: bytes) -> PeerCertificate:
-    """Raises one of `_UNREADABLE`."""
-    try:
-        names = x509.load_der_x509_certificate(der).extensions.get_extension_for_class(
-            x509.SubjectAlternativeName
-        )
-    except x509.ExtensionNotFound:
-        uris: list[str] = []
-    else:
-        uris = names.value.get_values_for_type(x509.UniformResourceIdentifier)
-    return PeerCertificate(thumbprint_of(der), der, tuple(uris))
+    """Raises one of `UNREADABLE`."""
+    uris = uris_of(x509.load_der_x509_certificate(der))
+    return PeerCertificate(thumbprint_of(der), der, uris)

@@ -1,6 +1,7 @@
 """CapabilityStatements: files of `capability/`, sent as they stand with the address filled in."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
 
 from fastapi import APIRouter, Request
 
@@ -11,7 +12,8 @@ from wiser_fhir.web.outcome import FhirResponse
 
 # Stands in the files where the deployment's own scheme, host and port go.
 PLACEHOLDER = b"https://deployment.invalid"
-_OPEN_TO_BROWSERS = {"Access-Control-Allow-Origin": "*"}
+# What clients look up before anything else, pages on other origins may read too.
+OPEN_TO_BROWSERS: Final[Mapping[str, str]] = {"Access-Control-Allow-Origin": "*"}
 
 
 def metadata_router(name: str) -> APIRouter:
@@ -33,6 +35,6 @@ def _sender(document: bytes) -> Callable[[Request], Awaitable[FhirResponse]]:
         """What this endpoint can do."""
         check_accept(request)
         filled = document.replace(PLACEHOLDER, request.app.state.public_url.encode())
-        return FhirResponse(filled, headers=_OPEN_TO_BROWSERS)
+        return FhirResponse(filled, headers=OPEN_TO_BROWSERS)
 
     return metadata

@@ -1,15 +1,15 @@
 """What one caller may take of a process, so that none is in another's way.
 
-Three bounds, each kept in memory and counted anew in each process: requests at once and requests by
-time of an organization, numbers it guesses in vain, and strangers' vain attempts by address. A
-whole conformance run stays far below all of them.
+Four bounds, each kept in memory and counted anew in each process: requests at once, and requests by
+time, of an organization or a person; numbers that an organization guesses in vain; and strangers'
+vain attempts by address. A whole conformance run stays far below all of them.
 """
 
 import logging
 import time
 from collections import deque
 from collections.abc import Callable, Hashable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
 from math import ceil
@@ -18,7 +18,7 @@ from uuid import UUID
 
 from starlette.requests import Request
 
-from wiser_fhir.errors import Throttled, Unauthenticated
+from wiser_fhir.errors import Throttled, Unauthenticated, Unavailable
 from wiser_fhir.web.connection import comes_from_proxy
 
 log = logging.getLogger(__name__)
@@ -66,10 +66,14 @@ class _Buckets(Generic[Key]):
         bucket.at = now
         return bucket
 
-    def take(self, bucket: _Bucket) -> None:
-        """Take one. Raises Throttled where there is none left."""
+    def check(self, bucket: _Bucket) -> None:
+        """Raises Throttled where there is none left."""
         if bucket.left < 1:
             raise Throttled(_TOO_MANY, max(1, ceil((1 - bucket.left) / self.rate)))
+
+    def take(self, bucket: _Bucket) -> None:
+        """Take one. Raises Throttled where there is none left."""
+        self.check(bucket)
         bucket.left -= 1
 
     def _forget(self, now: float) -> None:
@@ -108,11 +112,21 @@ class CallerLimits:
 
         return leave
 
+    def check(self, caller: UUID) -> None:
+        """Raises Throttled for a caller with no request left."""
+        self._buckets.check(self._buckets.of(caller))
+
+    def note(self, caller: UUID) -> None:
+        """Count a request that was served: of many at once those beyond what was left as well."""
+        self._buckets.of(caller).left -= 1
+
 
 class StrangerLimits:
     """Vain attempts of those who have not shown who they are, by their address.
 
-    Whoever shows who it is passes, whatever others at its address have done.
+    Whoever shows who it is passes, whatever others at its address have done. But where another
+    server has to be asked who it is, it waits with them: each question costs that server's time,
+    and that of everybody else whose answer it owes.
     """
 
     def __init__(self, rate: float, monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -121,6 +135,21 @@ class StrangerLimits:
     def attempt(self, address: str) -> None:
         """Count an attempt. Raises Throttled, in place of its answer, for one too many."""
         self._buckets.take(self._buckets.of(address))
+
+    @contextmanager
+    def asking(self, address: str) -> Iterator[None]:
+        """Ask another server about somebody: meanwhile an attempt is held, so that many at once
+        are no more than one after the other. Raises Throttled where there is none left.
+        """
+        bucket = self._buckets.of(address)
+        self._buckets.take(bucket)
+        try:
+            yield
+        except Unavailable:
+            bucket.left -= 1  # its time was taken all the same
+            raise
+        finally:
+            bucket.left += 1
 
 
 @dataclass(slots=True)
@@ -178,6 +207,19 @@ def admit(request: Request, caller: UUID) -> None:
 
 
 @contextmanager
+def counted(request: Request, organization_id: UUID) -> Iterator[None]:
+    """Serve a caller that showed itself by what is good once.
+
+    Only what succeeds is counted: else whoever sends that again would use up its owner's requests.
+    Raises Throttled.
+    """
+    callers = limits_of(request).callers
+    callers.check(organization_id)
+    yield
+    callers.note(organization_id)
+
+
+@contextmanager
 def unknown_yet(request: Request) -> Iterator[None]:
     """Find out who calls. Whoever fails at it again and again gets a cheaper answer.
 
@@ -193,6 +235,11 @@ def unknown_yet(request: Request) -> Iterator[None]:
 def strange(request: Request) -> None:
     """Count an attempt of a stranger. Raises Throttled."""
     limits_of(request).strangers.attempt(address_of(request))
+
+
+def asking(request: Request) -> AbstractContextManager[None]:
+    """Around a question to another server about a stranger. Entering it raises Throttled."""
+    return limits_of(request).strangers.asking(address_of(request))
 
 
 def address_of(request: Request) -> str:

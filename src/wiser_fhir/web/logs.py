@@ -9,7 +9,8 @@ from typing import Any
 import orjson
 import structlog
 
-# What a record may carry besides its event. Ids, numbers and words of ours; nothing else is kept.
+# What a record may carry besides its event, time, level and logger: ids, numbers, words of ours; of
+# an error its type and where it arose. Nothing else is kept; the access log has fields of its own.
 FIELDS = (
     "case", "client", "constraint", "count", "error", "frames", "job", "method", "mode", "ms",
     "organization", "request", "route", "sqlstate", "status", "url", "utn",

@@ -37,10 +37,10 @@ def check_content_type(request: Request) -> None:
 
 
 def check_form_type(request: Request) -> None:
-    """Raises HTTPException 415 unless the body is said to be a form, as a search is sent."""
+    """Raises HTTPException 415 unless the body is said to be a form."""
     media_type, _ = _parsed(request.headers.get("content-type", ""))
     if media_type != _FORM:
-        raise HTTPException(415, f"A search is sent as a form: Content-Type: {_FORM}.")
+        raise HTTPException(415, f"Only a form is read here: Content-Type: {_FORM}.")
 
 
 def _is_format(value: str) -> bool:

@@ -220,7 +220,7 @@ def json_answer(answer: str, statuses: Sequence[int]) -> dict[str, Any]:
 
 
 def person_operation(refusals: Mapping[int, str]) -> dict[str, Any]:
-    """Arguments for a route that a person calls with a bearer token; its refusals in words."""
+    """Arguments for a route that takes a person's or a client's token; its refusals in words."""
     described = {status: _refusal(status, text) for status, text in refusals.items()}
     described.setdefault(429, _refusal(429))
     return {"responses": described, "openapi_extra": {"security": [{_BEARER: []}]}}
@@ -244,7 +244,7 @@ def _example(name: str) -> bytes:
 
 
 def describe_security(app: FastAPI) -> None:
-    """Add the bearer token to the application's OpenAPI document."""
+    """Add to the application's OpenAPI document what callers show: bearer tokens, JWTs of hooks."""
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:

@@ -1,16 +1,17 @@
 """Who calls a route, and whether it may: one dependency that also settles what is spoken."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import cast
 
 from starlette.requests import Request
 
+from wiser_fhir.auth.authenticators import Authenticators
 from wiser_fhir.auth.principal import Principal
 from wiser_fhir.auth.scopes import grants
-from wiser_fhir.auth.tokens import Authenticator
 from wiser_fhir.errors import OutOfScope
 from wiser_fhir.web.connection import peer_certificate
-from wiser_fhir.web.limits import admit, unknown_yet
+from wiser_fhir.web.limits import admit, asking, unknown_yet
 from wiser_fhir.web.negotiation import check_accept, check_content_type, check_form_type
 
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
@@ -21,11 +22,13 @@ async def authenticate(request: Request) -> Principal:
     known = known_caller(request)
     if known is not None:
         return known
-    authenticator = cast(Authenticator, request.app.state.authenticator)
+    authenticator = cast(Authenticators, request.app.state.authenticator)
     with unknown_yet(request):
         shown = peer_certificate(request)
         principal = await authenticator.principal(
-            request.headers.getlist("authorization"), shown.thumbprint if shown else None
+            request.headers.getlist("authorization"),
+            shown.thumbprint if shown else None,
+            partial(asking, request),
         )
     request.state.principal = principal
     admit(request, principal.organization_id)

@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from wiser_fhir.audit.recorder import AuditRow, Recorder
 from wiser_fhir.db.engine import is_away
+from wiser_fhir.errors import Unavailable
 from wiser_fhir.web.errors import unavailable
 from wiser_fhir.web.logs import described
 from wiser_fhir.web.metrics import Metrics
@@ -83,11 +84,12 @@ class Shell:
         except Exception as error:
             facts = {"request": str(request_id), **described(error)}
             log.error("request failed", extra=facts)  # no traceback: it ends in the text
-            if not is_away(error):
+            away = isinstance(error, Unavailable) or is_away(error)
+            if not away:
                 await self._record_failure(scope, request_id)
             if status:
                 raise  # half an answer is out: let the server cut the connection
-            await unavailable(503 if is_away(error) else 500)(scope, receive, answer)
+            await unavailable(503 if away else 500)(scope, receive, answer)
         finally:
             leave = state.pop("leave", None)
             if leave is not None:

@@ -9,12 +9,12 @@ import pytest
 
 from tests.bundle_resources import concept
 from tests.bundles import TEMP_CODES, Json, Line, inquiry_bundle, request_bundle
+from tests.clocks import StillClock
 from tests.integration.pas.door import (
     CARE_UNMET,
     LINES,
     MET,
     Client,
-    FixedClock,
     MakeClient,
     actions,
     claim_response,
@@ -33,7 +33,7 @@ REVENUE: dict[Line, str] = {
 
 
 async def test_a_pended_request_is_found_a_year_after_its_service(
-    make_client: MakeClient, line: Line, clock: FixedClock
+    make_client: MakeClient, line: Line, clock: StillClock
 ) -> None:
     """Source: PAS 2.2.1 §spec-73 (at least six months)."""
     client = await make_client(line, ttl=timedelta(days=500))

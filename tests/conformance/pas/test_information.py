@@ -10,8 +10,9 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.bundles import Json, Line, inquiry_bundle, request_bundle
+from tests.clocks import StillClock
 from tests.integration.pas.attaching import Worker, attach, attachment, call, document
-from tests.integration.pas.door import CARE_UNMET, MET, Client, FixedClock, Rows
+from tests.integration.pas.door import CARE_UNMET, MET, Client, Rows
 from tests.oracle.judge import Judge, Resource
 from wiser_fhir.priorauth.information import Material, RequestState, Wanted
 
@@ -29,7 +30,7 @@ _DEFECT_OF_2_0_1 = re.compile(
 
 
 @pytest.fixture
-def worker(app_engine: AsyncEngine, clock: FixedClock) -> Worker:
+def worker(app_engine: AsyncEngine, clock: StillClock) -> Worker:
     return Worker(app_engine, clock)
 
 
@@ -155,7 +156,7 @@ async def test_every_refusal_of_attachments_is_valid(
 
 
 async def test_the_deadline_stands_in_the_task_and_never_moves(
-    line: Line, client: Client, rows: Rows, worker: Worker, clock: FixedClock
+    line: Line, client: Client, rows: Rows, worker: Worker, clock: StillClock
 ) -> None:
     sender = client.at(line)
     case, documents, _ = await asked(sender, rows, worker)

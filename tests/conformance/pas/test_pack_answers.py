@@ -9,6 +9,7 @@ from httpx import Response
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.bundle_values import Json, Line
+from tests.clocks import StillClock
 from tests.conformance.inferno.pas.build import inputs
 from tests.conformance.inferno.pas.updates import STEPS
 from tests.conformance.pas.must_support import profile
@@ -21,7 +22,7 @@ from tests.conformance.pas.suite_answers import (
     shape_faults,
 )
 from tests.conformance.pas.suite_input import bundles, is_misplaced, resources
-from tests.integration.pas.door import Client, FixedClock
+from tests.integration.pas.door import Client
 from tests.integration.sandbox.staging import set_the_stage
 from tests.oracle.judge import Judge
 from wiser_fhir.fhir import codes
@@ -138,7 +139,7 @@ def wrong(judge: Judge, resource: Json, line: Line, profile: str | None) -> list
 
 
 async def test_the_pended_request_is_decided_later(
-    sender: Client, stage: Stage, clock: FixedClock
+    sender: Client, stage: Stage, clock: StillClock
 ) -> None:
     (answer,) = await submitted(sender, "pended_pa_submit_request_payload")
     assert decisions(answer) == {"A4"}
@@ -149,7 +150,7 @@ async def test_the_pended_request_is_decided_later(
     assert decisions(now) == {"A1"}
 
 
-async def test_a_run_can_be_repeated(sender: Client, stage: Stage, clock: FixedClock) -> None:
+async def test_a_run_can_be_repeated(sender: Client, stage: Stage, clock: StillClock) -> None:
     """The same Bundles get the same bytes, whatever has become of the requests since."""
     names = [name for name in inputs(sender.line) if name.endswith("submit_request_payload")]
     names += [name for name in inputs(sender.line) if name.startswith("claim_update")]

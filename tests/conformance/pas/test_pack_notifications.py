@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.bundle_values import Json, Line
+from tests.clocks import StillClock
 from tests.conformance.inferno.pas.build import inputs
 from tests.conformance.pas.suite_notification import (
     envelope_faults,
@@ -17,7 +18,7 @@ from tests.conformance.pas.suite_notification import (
     id_only_faults,
 )
 from tests.integration.notify.listening import TAKEN, Listener, listening
-from tests.integration.pas.door import Client, FixedClock, MakeClient
+from tests.integration.pas.door import Client, MakeClient
 from tests.integration.pas.subscribing import may_be_told, subscribed
 from tests.integration.sandbox.staging import set_the_stage
 from wiser_fhir.egress.client import Egress
@@ -36,7 +37,7 @@ class Told:
     listener: Listener
     sender: Sender
     stage: Stage
-    clock: FixedClock
+    clock: StillClock
 
     async def subscribe(self) -> Json:
         """The pack's Subscription, with the endpoint and the token that a suite puts in."""
@@ -67,7 +68,7 @@ async def told(
     monkeypatch: pytest.MonkeyPatch,
     superuser_engine: AsyncEngine,
     make_client: MakeClient,
-    clock: FixedClock,
+    clock: StillClock,
     line: Line,
 ) -> AsyncIterator[Told]:
     client = await make_client(line)

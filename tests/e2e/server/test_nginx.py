@@ -29,8 +29,8 @@ from tests.pki import (
     server_certificate,
     stored,
 )
+from wiser_fhir.auth.certificates import thumbprint_of
 from wiser_fhir.sandbox.authority import Issued
-from wiser_fhir.web.connection import thumbprint_of
 from wiser_fhir.web.tls import TlsFiles
 
 PAGE = Path(__file__).parents[3] / "docs" / "tls.md"

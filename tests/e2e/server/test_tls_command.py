@@ -16,10 +16,10 @@ from typer.testing import CliRunner
 from tests.e2e.pas.subscriber import eventually
 from tests.e2e.serving import sandbox, token
 from tests.pki import EHR_URI, rogue, stored
+from wiser_fhir.auth.certificates import thumbprint_of
 from wiser_fhir.cli import cli
 from wiser_fhir.db.embedded import Urls
 from wiser_fhir.sandbox.authority import Issued
-from wiser_fhir.web.connection import thumbprint_of
 
 WITHIN = 60
 PATH = "/fhir/metadata"

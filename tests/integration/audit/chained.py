@@ -1,6 +1,7 @@
 """Rows on the trail, their seals, and what somebody with all rights does to them."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
@@ -8,7 +9,7 @@ from uuid import uuid4
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from wiser_fhir.audit.chain import ChainKey
+from wiser_fhir.audit.chain import Keyring
 from wiser_fhir.audit.checkpoints import CheckpointFolder, CheckpointWriter, SigningKeys
 from wiser_fhir.audit.recorder import AuditRow, Recorder
 from wiser_fhir.audit.sealing import TrailSealer
@@ -43,10 +44,12 @@ class Chained:
             }
             await recorder.record(AuditRow(**(row | facts)))
 
-    async def seal(self, master: bytes = MASTER, batch: int = 1_000) -> int:
-        """Seal everything that can be sealed; how many rows it was."""
+    async def seal(
+        self, master: bytes = MASTER, before: Sequence[bytes] = (), batch: int = 1_000
+    ) -> int:
+        """Seal everything that can be sealed; how many rows it was. `before`: keys of before."""
         await others_are_done(self.superuser)
-        sealer = TrailSealer(self.app, ChainKey.of(master), utc_now, batch)
+        sealer = TrailSealer(self.app, Keyring.of(master, before), utc_now, batch)
         sealed = 0
         while done := await sealer():
             sealed += done

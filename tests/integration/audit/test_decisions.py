@@ -1,15 +1,18 @@
 """Determinations that are not as they were made are named, whoever changed them."""
 
+from collections.abc import AsyncIterator
+
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.cases import a_submission, an_item
-from tests.database import MakeCase, MakeOrganization
+from tests.clocks import StillClock
+from tests.database import MakeCase, MakeOrganization, empty_tables
 from tests.reviewing import (
     NOW,
     SERVICE,
-    MovedClock,
     a_desk,
     affirm,
     by,
@@ -19,6 +22,7 @@ from tests.reviewing import (
 )
 from wiser_fhir.audit.decision_mac import decision_key
 from wiser_fhir.audit.decisions import all_changed
+from wiser_fhir.db.engine import transaction
 from wiser_fhir.priorauth.models import CaseStatus, PriorAuthorization
 from wiser_fhir.priorauth.review import ReviewService
 
@@ -39,7 +43,7 @@ async def decided(
     case = await make_case(CaseStatus.IN_REVIEW, submission=asked, **SERVICE)
     async with superuser_engine.begin() as db:
         clinician = await insert_person(db)
-    desk = a_desk(app_engine, MovedClock(NOW))
+    desk = a_desk(app_engine, StillClock(NOW))
     said = determination(affirm(1), non_affirm(2))
     await ReviewService(desk).determine(by(clinician), case.id, 1, said)
     return case
@@ -75,7 +79,6 @@ async def test_a_key_of_before_still_vouches(
         "update determination set signed_in_at = decided_at - interval '1 s' where sequence = 2",
         "update determination set input_sha256 = sha256('x') where sequence = 2",
         "update determination set reasons = '{}' where sequence = 2",
-        "update determination set mac = null where sequence = 2",
         "update determination set mac = (select mac from determination where sequence = 1)"
         " where sequence = 2",
     ],
@@ -90,9 +93,41 @@ async def test_what_was_changed_is_named(
     assert await all_changed(owner_engine, KEYS) == [f"{decided.id} 2 1"]
 
 
-async def test_what_is_older_than_every_mac_needs_none(
-    owner_engine: AsyncEngine, superuser_engine: AsyncEngine, decided: PriorAuthorization
+@pytest.fixture
+async def unbound(superuser_engine: AsyncEngine, clean_database: None) -> AsyncIterator[None]:
+    """A database whose administrator has taken away that a determination has a MAC."""
+    async with superuser_engine.begin() as db:
+        await db.execute(text("alter table determination alter mac drop not null"))
+    yield
+    await empty_tables(superuser_engine)
+    async with superuser_engine.begin() as db:
+        await db.execute(text("alter table determination alter mac set not null"))
+
+
+@pytest.mark.parametrize(("which", "lines"), [("sequence = 1", [1]), ("true", [1, 2])])
+async def test_one_without_a_mac_is_named_however_old_it_says_it_is(
+    owner_engine: AsyncEngine,
+    superuser_engine: AsyncEngine,
+    unbound: None,
+    decided: PriorAuthorization,
+    which: str,
+    lines: list[int],
 ) -> None:
     older = "update determination set mac = null, decided_at = decided_at - interval '1 minute'"
-    await tamper(superuser_engine, f"{older} where sequence = 1")
-    assert await all_changed(owner_engine, KEYS) == []
+    await tamper(superuser_engine, f"{older} where {which}")
+    assert await all_changed(owner_engine, KEYS) == [f"{decided.id} {line} 1" for line in lines]
+
+
+async def test_the_application_puts_none_down_without_a_mac(
+    app_engine: AsyncEngine, decided: PriorAuthorization
+) -> None:
+    backdated = text(
+        "insert into determination (organization_id, case_id, sequence, revision, outcome,"
+        " decided_at, decided_by, clinician_id, input_sha256, signed_in_at)"
+        " select organization_id, case_id, sequence, 2, outcome, decided_at - interval '1 minute',"
+        " decided_by, clinician_id, input_sha256, signed_in_at"
+        " from determination where case_id = :case and sequence = 1"
+    )
+    with pytest.raises(DBAPIError, match='null value in column "mac"'):
+        async with transaction(app_engine, decided.organization_id) as db:
+            await db.execute(backdated, {"case": decided.id})

@@ -104,7 +104,7 @@ async def test_a_sealer_that_dies_before_its_commit_leaves_nothing_behind(
 
     await others_are_done(chained.superuser)
     with pytest.raises(SystemError):
-        await TrailSealer(app_engine, Dying.of(MASTER), utc_now)()
+        await TrailSealer(app_engine, Keyring((Dying.of(MASTER),)), utc_now)()
     assert await sealed(chained) == []
     assert await chained.seal() == 3
     assert (await verifier().verify()).fault is None
@@ -137,13 +137,13 @@ async def test_a_seal_says_when_it_was_put_whatever_the_clock_of_the_sealer(
 ) -> None:
     await chained.write(2)
     await others_are_done(chained.superuser)
-    key = ChainKey.of(MASTER)
+    keys = Keyring.of(MASTER)
     began = await chained.rows("select now() as at")
-    assert await TrailSealer(app_engine, key, lambda: utc_now() - timedelta(days=1_000), 1)() == 1
+    assert await TrailSealer(app_engine, keys, lambda: utc_now() - timedelta(days=1_000), 1)() == 1
     async with transaction(app_engine) as db:
         found = await db.execute(text("select id from gate.audit_unsealed(1)"))
         seal = text("select gate.audit_seal(1, :ids, :macs, :key)")
-        values = {"ids": list(found.scalars()), "macs": [bytes(32)], "key": key.id}
+        values = {"ids": list(found.scalars()), "macs": [bytes(32)], "key": keys.current.id}
         await db.execute(seal, values)
     times = await chained.rows("select sealed_at from audit_seal order by sequence")
     assert len(times) == 2
@@ -190,7 +190,7 @@ async def test_a_new_key_takes_over_from_a_sequence(chained: Chained, verifier: 
     await chained.write(2)
     await chained.seal()
     await chained.write(2)
-    await chained.seal(new)
+    await chained.seal(new, [MASTER])
     assert (await verifier(Keyring.of(new, [MASTER])).verify()).fault is None
     fault = (await verifier(Keyring.of(new)).verify()).fault
     assert fault is not None
@@ -200,14 +200,48 @@ async def test_a_new_key_takes_over_from_a_sequence(chained: Chained, verifier: 
     assert (fault.kind, fault.sequence) == ("unknown-key", 3)
 
 
-async def test_an_old_key_seals_nothing_any_more(chained: Chained, verifier: Verify) -> None:
+async def test_what_an_old_key_seals_behind_a_new_one_is_forged(
+    chained: Chained, verifier: Verify
+) -> None:
+    """As by whoever takes the old one for the newer."""
     new = bytes(range(1, 33))
-    for key in (MASTER, new, MASTER):
+    for key, before in ((MASTER, []), (new, [MASTER]), (MASTER, [new])):
         await chained.write()
-        await chained.seal(key)
+        assert await chained.seal(key, before) == 1
     fault = (await verifier(Keyring.of(new, [MASTER])).verify()).fault
     assert fault is not None
     assert (fault.kind, fault.sequence) == ("forged-seal", 3)
+
+
+async def test_a_worker_that_has_not_heard_of_a_new_key_seals_nothing_behind_it(
+    chained: Chained, app_engine: AsyncEngine, verifier: Verify, caplog: pytest.LogCaptureFixture
+) -> None:
+    new = bytes(range(1, 33))
+    behind, ahead = (
+        TrailSealer(app_engine, keys, utc_now)
+        for keys in (Keyring.of(MASTER), Keyring.of(new, [MASTER]))
+    )
+    done = []
+    for sealer in (behind, ahead, behind, ahead):
+        await chained.write()
+        await others_are_done(chained.superuser)
+        done.append(await sealer())
+    assert done == [1, 1, 0, 2]
+    errors = [each.message for each in caplog.records if each.levelno == logging.ERROR]
+    assert errors == ["audit trail is sealed by an unknown key"]
+    assert (await verifier(Keyring.of(new, [MASTER])).verify()).fault is None
+
+
+async def test_nor_does_one_that_was_told_the_new_key_alone(
+    chained: Chained, verifier: Verify
+) -> None:
+    new = bytes(range(1, 33))
+    await chained.write()
+    assert await chained.seal() == 1
+    await chained.write()
+    assert await chained.seal(new) == 0
+    assert await chained.seal(new, [MASTER]) == 1
+    assert (await verifier(Keyring.of(new, [MASTER])).verify()).fault is None
 
 
 async def test_the_lag_is_told(
@@ -219,7 +253,7 @@ async def test_the_lag_is_told(
     assert (await head_of(app_engine)).lag(later) > 50
     await others_are_done(chained.superuser)
     with caplog.at_level(logging.WARNING, "wiser_fhir"):
-        await TrailSealer(app_engine, ChainKey.of(MASTER), lambda: later)()
+        await TrailSealer(app_engine, Keyring.of(MASTER), lambda: later)()
     assert [each.message for each in caplog.records] == ["audit trail waits for its seal"]
     assert (await head_of(app_engine)).lag(later) == 0
 

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from tests.integration.audit.chained import Chained
 from wiser_fhir.app import create_app
 from wiser_fhir.db.embedded import Urls
-from wiser_fhir.deployment import settings_digest
+from wiser_fhir.deployment.keys import settings_digest
 from wiser_fhir.settings import Settings
 
 KEY = "YTM0NTY3ODkwMTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM="

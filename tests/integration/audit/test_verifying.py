@@ -1,7 +1,10 @@
 # ruff: noqa: S608 - statements of a superuser, made of our own numbers
 """Whatever somebody with all rights does to the trail, the first row of it is named."""
 
+from dataclasses import replace
 from datetime import timedelta
+from itertools import chain as chained
+from itertools import repeat
 from pathlib import Path
 
 import pytest
@@ -243,7 +246,9 @@ async def test_an_empty_checkpoint_is_told_of(chain: Chained, verifier: Verify) 
     report = await verifier().verify()
     assert report.fault is None
     assert report.checkpoints == 1
-    assert report.notes == ("checkpoint 0000000000000099.jws is empty and vouches for nothing",)
+    assert report.notes == (
+        "0000000000000099.jws is empty and vouches for nothing; the next counts on it",
+    )
 
 
 async def test_a_checkpoint_is_never_written_twice(chain: Chained) -> None:
@@ -289,6 +294,120 @@ async def test_what_cannot_be_checked_is_no_beginning(chain: Chained, verifier: 
     empty.touch()
     with pytest.raises(ValueError, match="is empty"):
         await verifier().verify(empty)
+
+
+async def cut(chain: Chained, after: int) -> None:
+    """Take away the seals behind a sequence and their rows."""
+    behind = f"select audit_id from audit_seal where sequence > {after}"
+    await chain.tamper(
+        f"delete from audit_event where id in ({behind})",
+        f"delete from audit_seal where sequence > {after}",
+    )
+
+
+@pytest.mark.parametrize("after", [9, 3])
+async def test_a_chain_that_was_cut_is_found_though_one_begins_at_a_checkpoint(
+    after: int, chain: Chained, verifier: Verify
+) -> None:
+    [file] = chain.folder.files()
+    await cut(chain, after)
+    report = await verifier().verify(file)
+    assert report.fault is not None
+    assert (report.fault.kind, report.fault.sequence) == ("truncated", 10)
+
+
+async def test_so_is_one_that_grew_again(chain: Chained, verifier: Verify) -> None:
+    [file] = chain.folder.files()
+    await cut(chain, 7)
+    await chain.write(5)
+    await chain.seal()
+    report = await verifier().verify(file)
+    assert report.fault is not None
+    assert (report.fault.kind, report.fault.sequence) == ("rewritten", 10)
+
+
+async def test_behind_a_row_that_is_known_to_be_gone_the_chain_goes_on(
+    chain: Chained, verifier: Verify
+) -> None:
+    await chain.write(2)
+    await chain.seal()
+    await chain.tamper(f"delete from audit_event where id = {(await chain.ids())[9]}")
+    [file] = chain.folder.files()
+    report = await verifier().verify(file)
+    assert (report.fault, report.sealed) == (None, 2)
+    assert (await found(verifier())).sequence == 10
+
+
+async def test_without_the_key_that_signed_them_checkpoints_are_none(
+    chain: Chained, verifier: Verify
+) -> None:
+    made = verifier()
+    fault = await found(Verifier(made.engine, made.keys, made.clock, made.folder))
+    assert (fault.kind, "not signed by a key of ours" in fault.text) == ("checkpoint", True)
+
+
+async def test_a_folder_that_was_emptied_is_found(
+    chain: Chained, verifier: Verify, tmp_path: Path
+) -> None:
+    [file] = chain.folder.files()
+    kept = file.rename(tmp_path / "kept.jws")
+    young = await verifier().verify()
+    assert young.fault is None
+    assert young.notes == ("no checkpoint yet: what was cut off the end is not seen",)
+    late = timedelta(hours=2, minutes=1)
+    fault = await found(verifier(later=late))
+    assert (fault.kind, fault.sequence) == ("checkpoint", 1)
+    assert (await verifier(later=late).verify(kept)).fault is None
+    assert (await verifier(checkpoints=False, later=late).verify()).fault is None
+
+
+async def test_seals_that_nothing_vouches_for_in_two_hours_are_found(
+    chain: Chained, verifier: Verify
+) -> None:
+    await chain.write(2)
+    await chain.seal()
+    assert (await verifier(later=timedelta(hours=1, minutes=59)).verify()).fault is None
+    fault = await found(verifier(later=timedelta(hours=2, minutes=1)))
+    assert (fault.kind, fault.sequence) == ("checkpoint", 11)
+
+
+async def test_what_was_vouched_for_while_the_chain_was_read_is_not_among_them(
+    chain: Chained, verifier: Verify
+) -> None:
+    await chain.write(2)
+    await chain.seal()
+    begun = verifier()
+    instants = chained([begun.clock()], repeat(begun.clock() + timedelta(hours=3)))
+    assert (await replace(begun, clock=lambda: next(instants)).verify()).fault is None
+
+
+@pytest.mark.parametrize("gone", [10, 12])
+async def test_a_checkpoint_that_is_gone_is_found_by_the_next(
+    gone: int, chain: Chained, verifier: Verify
+) -> None:
+    for count in (2, 3):
+        await chain.write(count)
+        await chain.seal()
+        await chain.checkpoint()
+    assert (await verifier().verify()).checkpoints == 3
+    chain.folder.file(gone).unlink()
+    fault = await found(verifier())
+    assert (fault.kind, fault.sequence) == ("checkpoint", gone)
+    last = chain.folder.file(15)
+    assert (await verifier().verify(last)).fault is None
+
+
+async def test_one_that_a_killed_worker_left_empty_is_not_gone(
+    chain: Chained, verifier: Verify
+) -> None:
+    await chain.write()
+    await chain.seal()
+    chain.folder.file(11).touch()
+    await chain.write(2)
+    await chain.seal()
+    await chain.checkpoint()
+    report = await verifier().verify()
+    assert (report.fault, report.checkpoints) == (None, 2)
 
 
 async def test_of_a_chain_that_has_not_begun_there_is_no_checkpoint(chained: Chained) -> None:

@@ -11,7 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from tests.database import MakeOrganization
 from tests.hand_made_jwt import ec_pair
 from wiser_fhir.auth import cds_clients
-from wiser_fhir.auth.cds_clients import Registration, RegistrationRefused
+from wiser_fhir.auth.cds_clients import Registration
+from wiser_fhir.auth.registration import RegistrationRefused
 from wiser_fhir.db.engine import transaction
 from wiser_fhir.errors import NotFound
 from wiser_fhir.priorauth.numbers import time_ordered_uuid
@@ -77,9 +78,6 @@ async def test_what_is_not_there_is_not_revoked(owner_engine: AsyncEngine, clien
     with pytest.raises(NotFound):
         async with transaction(owner_engine) as db:
             await cds_clients.revoke(db, client[0])
-    with pytest.raises(NotFound):
-        async with transaction(owner_engine) as db:
-            await cds_clients.client_named(db, "nobody")
 
 
 async def test_an_issuer_is_one_client_s(

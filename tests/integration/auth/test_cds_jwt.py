@@ -13,6 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from tests.clocks import Time
 from tests.database import MakeOrganization
 from tests.hand_made_jwt import (
     Json,
@@ -27,6 +28,7 @@ from tests.hand_made_jwt import (
 from wiser_fhir.auth import cds_clients, cds_jwt
 from wiser_fhir.auth.cds_clients import Registration
 from wiser_fhir.auth.cds_jwt import MAX_USES, CdsAuthenticator, CdsCaller
+from wiser_fhir.auth.jws import UnverifiedJwt, verify
 from wiser_fhir.db.embedded import Urls
 from wiser_fhir.db.engine import create_engine, transaction
 from wiser_fhir.egress.client import Document
@@ -44,19 +46,6 @@ FOREIGN = ec_pair("foreign")
 RSA = rsa_pair("rsa")
 
 Register = Callable[..., Awaitable[UUID]]
-
-
-class Time:
-    """A clock and a monotonic one that a test moves."""
-
-    def __init__(self) -> None:
-        self.passed = 0.0
-
-    def now(self) -> datetime:
-        return NOW + timedelta(seconds=self.passed)
-
-    def monotonic(self) -> float:
-        return self.passed
 
 
 class Ehr:
@@ -84,7 +73,7 @@ class Ehr:
 
 @pytest.fixture
 def time() -> Time:
-    return Time()
+    return Time(NOW)
 
 
 @pytest.fixture
@@ -401,7 +390,7 @@ async def test_without_keys_to_be_had_nobody_is_let_in(
     keys, ehr.answer = ehr.answer, EgressError("away")
     assert await refused(authenticator, bearer()) == await refused(authenticator, [])
     ehr.answer = keys
-    time.passed = 60
+    time.passed = 5
     await authenticator.caller(bearer(), AUD)
     ehr.answer = EgressError("slow")
     time.passed = 200
@@ -428,6 +417,33 @@ async def test_a_remembered_jwt_ends_on_the_second(
         await authenticator.caller(header, AUD)
     time.passed = 300
     await refused(authenticator, header)
+
+
+async def test_a_jwt_is_remembered_since_its_key_was_asked_for(
+    authenticator: CdsAuthenticator,
+    register: Register,
+    ehr: Ehr,
+    time: Time,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    await register(jwks=None, jwks_url=JWKS_URL)
+    fetch, verified = ehr.get_document, []
+
+    async def slow(url: str, **asked: Any) -> Document:
+        time.passed += 2
+        return await fetch(url, **asked)
+
+    def noted(jwt: UnverifiedJwt, key: Any) -> None:
+        verified.append(jwt)
+        verify(jwt, key)
+
+    monkeypatch.setattr(ehr, "get_document", slow)
+    monkeypatch.setattr(cds_jwt, "verify", noted)
+    header = bearer()
+    for passed, times in ((0, 1), (59.9, 1), (60, 2)):
+        time.passed = passed
+        await authenticator.caller(header, AUD)
+        assert len(verified) == times
 
 
 async def test_a_remembered_jwt_is_refused_elsewhere(
@@ -563,7 +579,7 @@ async def test_the_application_may_not_take_a_use_back(
 async def test_what_is_remembered_is_bounded(
     authenticator: CdsAuthenticator, register: Register, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cds_jwt, "REMEMBERED", 3)
+    monkeypatch.setattr(authenticator._known, "_size", 3)
     await register()
     for i in range(10):
         await authenticator.caller(bearer(jti=f"j{i}"), AUD)

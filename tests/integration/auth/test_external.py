@@ -1,6 +1,7 @@
 """Tokens of another issuer: JWTs made by hand, who they are for in the real database."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -27,8 +28,9 @@ from wiser_fhir.auth import clients, tokens
 from wiser_fhir.auth.authenticators import Authenticators
 from wiser_fhir.auth.clients import External
 from wiser_fhir.auth.external import ExternalAuthenticator, IntrospectedTokens, JwtTokens
-from wiser_fhir.auth.issuer import Introspection, Issuer, OwnKey
+from wiser_fhir.auth.issuer import Introspection, Issuer
 from wiser_fhir.auth.keys import JwksCache
+from wiser_fhir.auth.own_key import OwnKey
 from wiser_fhir.auth.principal import Principal
 from wiser_fhir.auth.scopes import spelled
 from wiser_fhir.auth.tokens import Authenticator
@@ -58,7 +60,7 @@ class Place:
 
     def __post_init__(self) -> None:
         issuer = Issuer(NAME, self.outside)
-        reader = JwtTokens(issuer, JwksCache(self.outside))
+        reader = JwtTokens(issuer, JwksCache(self.outside, lambda: self.passed))
         self.external = self.authenticator(reader)
 
     def authenticator(self, reader: JwtTokens | IntrospectedTokens) -> ExternalAuthenticator:
@@ -66,9 +68,9 @@ class Place:
 
     def asking(self, own: EcPair) -> ExternalAuthenticator:
         """One that asks about each token."""
-        key = OwnKey("the-payer", _key(own), "ES384")
-        issuer = Issuer(NAME, self.outside)
-        return self.authenticator(IntrospectedTokens(Introspection(issuer, ASK, key, self.now)))
+        issuer, key = Issuer(NAME, self.outside), OwnKey(_key(own))
+        asked = Introspection(issuer, ASK, "the-payer", key, self.now)
+        return self.authenticator(IntrospectedTokens(asked))
 
     def now(self) -> datetime:
         return NOW + timedelta(seconds=self.passed)
@@ -324,6 +326,20 @@ async def test_an_issuer_that_is_away_is_no_refusal(
         await Place(app_engine, Outside()).caller(signed())
 
 
+async def test_keys_that_are_away_are_no_refusal_and_soon_looked_for_again(
+    place: Place, register: Register
+) -> None:
+    await register()
+    keys = place.outside.answers.pop(JWKS)
+    for _ in range(3):
+        with pytest.raises(Unavailable):
+            await place.caller(signed())
+    place.outside.answers[JWKS] = keys
+    place.passed = 5
+    assert await place.caller(signed())
+    assert place.outside.asked == [OIDC, JWKS, JWKS]
+
+
 async def test_an_opaque_token_is_asked_about_once_in_ten_seconds(
     place: Place, register: Register
 ) -> None:
@@ -337,6 +353,56 @@ async def test_an_opaque_token_is_asked_about_once_in_ten_seconds(
     for _ in range(5):
         with pytest.raises(Unauthenticated):
             await asking.principal("another", None)
+    assert place.outside.asked == [ASK, ASK]
+
+
+@pytest.mark.parametrize("live", [True, False])
+async def test_what_it_told_is_as_old_as_the_question(
+    place: Place, register: Register, monkeypatch: pytest.MonkeyPatch, live: bool
+) -> None:
+    await register()
+    asking = place.asking(FOREIGN)
+    tell = asking._tokens.claims
+
+    async def slow(token: str) -> Json:
+        place.passed += 4
+        return await tell(token)
+
+    monkeypatch.setattr(asking._tokens, "claims", slow)
+    for known in (asking._known, asking._refused):
+        monkeypatch.setattr(known, "_monotonic", lambda: place.passed)
+    place.outside.answers[ASK] = {**claims(), "active": live, "token_type": "Bearer"}
+    for passed, asked in ((0, 1), (9.9, 1), (10, 2)):
+        place.passed = passed
+        with nullcontext() if live else pytest.raises(Unauthenticated):
+            await asking.principal("opaque", None)
+        assert place.outside.asked == [ASK] * asked
+
+
+async def test_in_production_no_issuer_is_asked_about_what_could_not_be_good(
+    place: Place, register: Register, superuser_engine: AsyncEngine
+) -> None:
+    await register()
+    await register("hill", issuer="https://other.example")
+    strict = Place(place.engine, place.outside, unbound=False)
+    asking = strict.asking(FOREIGN)
+    bound = {**claims(cnf={"x5t#S256": THUMBPRINT}), "active": True}
+    place.outside.answers[ASK] = bound
+    accept = "update client set unbound_until = :until, unbound_because = 'r' where name = :name"
+    soon = NOW + timedelta(seconds=5)
+    for name, until in (("hill", soon), ("valley", NOW)):
+        await run(superuser_engine, accept, until=until, name=name)
+        with pytest.raises(Unauthenticated):
+            await asking.principal("opaque", None)
+    assert place.outside.asked == []
+    assert (await asking.principal("opaque", THUMBPRINT)).client_name == "valley"
+    assert place.outside.asked == [ASK]
+    await run(superuser_engine, accept, until=soon, name="valley")
+    place.outside.answers[ASK] = {**claims(), "active": True}
+    assert (await asking.principal("accepted", None)).client_name == "valley"
+    await run(superuser_engine, "update external_client set active = false")
+    with pytest.raises(Unauthenticated):
+        await asking.principal("another", None)
     assert place.outside.asked == [ASK, ASK]
 
 

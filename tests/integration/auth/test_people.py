@@ -6,6 +6,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from tests.clocks import Time
 from tests.database import MakeOrganization
 from wiser_fhir.auth import people, staff
 from wiser_fhir.auth.bearer import CACHE_SECONDS
@@ -26,22 +27,9 @@ RHODA = Person(
 )
 
 
-class Time:
-    """A clock and a monotonic one that a test moves."""
-
-    def __init__(self) -> None:
-        self.passed = 0.0
-
-    def now(self) -> datetime:
-        return NOW + timedelta(seconds=self.passed)
-
-    def monotonic(self) -> float:
-        return self.passed
-
-
 @pytest.fixture
 def time() -> Time:
-    return Time()
+    return Time(NOW)
 
 
 @pytest.fixture
@@ -85,6 +73,14 @@ async def test_a_token_tells_who_calls_and_what_they_may(
     assert caller.licensed(date(2027, 1, 31))
     assert not caller.licensed(date(2027, 2, 1))
     assert len(caller.organizations) == 1
+
+
+async def test_a_host_whose_clock_is_slow_takes_a_token_as_of_now(
+    app_engine: AsyncEngine, rhoda: Person, authenticator: PersonAuthenticator, time: Time
+) -> None:
+    issued, time.passed = await issue(app_engine), -30
+    caller = await authenticator.reviewer([f"Bearer {issued.token}"])
+    assert caller.signed_in_at == time.now()
 
 
 async def test_nobody_without_a_licence_is_licensed(

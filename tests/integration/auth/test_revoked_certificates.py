@@ -4,12 +4,12 @@ import pytest
 from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from wiser_fhir.auth.certificates import thumbprint_of
 from wiser_fhir.auth.revoked_certificates import OLDEST_SECONDS, RevokedCertificates
 from wiser_fhir.clock import utc_now
 from wiser_fhir.db.engine import create_engine
 from wiser_fhir.db.oauth import revoked_certificate
 from wiser_fhir.errors import Unavailable
-from wiser_fhir.web.connection import thumbprint_of
 
 
 class Seconds:

@@ -4,8 +4,9 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from tests.clocks import Time
 from tests.database import MakeOrganization
-from wiser_fhir.auth import bearer, tokens
+from wiser_fhir.auth import tokens
 from wiser_fhir.auth.bearer import CACHE_SECONDS
 from wiser_fhir.auth.scopes import ScopeRefused
 from wiser_fhir.auth.tokens import Authenticator, IssuedToken
@@ -17,22 +18,9 @@ NOW = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 
 
-class Time:
-    """A clock and a monotonic one that a test moves."""
-
-    def __init__(self) -> None:
-        self.passed = 0.0
-
-    def now(self) -> datetime:
-        return NOW + timedelta(seconds=self.passed)
-
-    def monotonic(self) -> float:
-        return self.passed
-
-
 @pytest.fixture
 def time() -> Time:
-    return Time()
+    return Time(NOW)
 
 
 @pytest.fixture
@@ -184,7 +172,7 @@ async def test_what_is_remembered_is_bounded(
     authenticator: Authenticator,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(bearer, "CACHE_SIZE", 3)
+    monkeypatch.setattr(authenticator._holders._known, "_size", 3)
     for _ in range(10):
         issued = await issue(app_engine, client)
         await authenticator.principal([f"Bearer {issued.token}"])

@@ -8,17 +8,12 @@ from fastapi import FastAPI
 from httpx import ASGITransport, AsyncClient
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from tests.integration.claims.door import (
-    NOW,
-    ORIGIN,
-    Door,
-    MakeDoor,
-    StillClock,
-    registered,
-)
+from tests.clocks import StillClock
+from tests.integration.claims.door import NOW, ORIGIN, Door, MakeDoor, registered
 from tests.limits import wide
 from tests.unit.priorauth.wiser_requests import CATALOGUE
 from wiser_fhir.audit.recorder import Recorder
+from wiser_fhir.auth.authenticators import Authenticators
 from wiser_fhir.auth.people import PersonAuthenticator
 from wiser_fhir.auth.tokens import Authenticator
 from wiser_fhir.claims import routes
@@ -63,7 +58,7 @@ async def http(
     routers = [("", routes.router), ("", prepayment_routes.router)]
     app = application(lifespan, routers, Look(protected=("/claims", "/review")))
     app.state.limits = wide()
-    app.state.authenticator = Authenticator(app_engine, clock)
+    app.state.authenticator = Authenticators(Authenticator(app_engine, clock), None)
     app.state.people = PersonAuthenticator(app_engine, clock)
     app.state.cookies = Cookies("http://test")
     app.state.recorder = claims.recorder

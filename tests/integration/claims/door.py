@@ -28,16 +28,6 @@ OTHER_NPI = "1245319599"
 Json = dict[str, Any]
 
 
-@dataclass
-class StillClock:
-    """Stands still until a test sets it."""
-
-    now: datetime
-
-    def __call__(self) -> datetime:
-        return self.now
-
-
 @dataclass(frozen=True)
 class Door:
     """A client of an organization, with a token."""

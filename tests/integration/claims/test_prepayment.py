@@ -12,18 +12,10 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.cases import REQUESTER_NPI
+from tests.clocks import StillClock
 from tests.database import MakeOrganization
 from tests.integration.claims.deliveries import MBI, deliver
-from tests.integration.claims.door import (
-    OTHER_NPI,
-    Door,
-    Json,
-    MakeDoor,
-    StillClock,
-    a_person,
-    billed,
-    rows,
-)
+from tests.integration.claims.door import OTHER_NPI, Door, Json, MakeDoor, a_person, billed, rows
 from tests.unit.priorauth.wiser_requests import CATALOGUE
 from tests.vaults import A_SEALED
 from wiser_fhir.auth.people import Reviewer

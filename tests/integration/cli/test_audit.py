@@ -17,6 +17,8 @@ from tests.integration.cli.running import Run, commands
 from wiser_fhir.audit.checkpoints import CheckpointFolder, SigningKeys, new_signing_key
 from wiser_fhir.clock import utc_now
 from wiser_fhir.db.embedded import Urls
+from wiser_fhir.errors import Unavailable
+from wiser_fhir.settings import SettingsError
 
 TODAY = f"{utc_now():%Y-%m-%d}"
 
@@ -72,7 +74,7 @@ async def test_a_sound_trail_and_one_that_is_not(run: Run, chained: Chained) -> 
     await chained.tamper(f"update audit_event set outcome = 'x' where id = {audit_id}")  # noqa: S608
     bad = await run("audit", "verify")
     assert bad.exit_code == 1
-    assert bad.output.startswith(f"changed at sequence 3, audit id {audit_id}: ")
+    assert bad.stdout.startswith(f"changed at sequence 3, audit id {audit_id}: ")
     [file] = chained.folder.files()
     later = await run("audit", "verify", "--from-checkpoint", str(file))
     assert later.exit_code == 0
@@ -89,6 +91,43 @@ async def test_a_stranger_s_checkpoint_is_no_beginning(
     answer = await run("audit", "verify", *arguments)
     assert answer.exit_code == 1
     assert "not signed by a key of ours" in str(answer.exception)
+
+
+async def test_in_production_no_key_is_made_up(
+    database: Urls, tmp_path: Path, chained: Chained
+) -> None:
+    answer = await commands(database, tmp_path, WISER_MODE="production")("audit", "verify")
+    assert isinstance(answer.exception, SettingsError)
+    assert str(answer.exception) == "WISER_AUDIT_KEY: production needs it"
+    assert not (tmp_path / "audit.key").exists()
+    assert await outcomes(chained, "audit.verify") == []
+
+
+@pytest.mark.parametrize("named", [True, False])
+async def test_checkpoints_are_not_passed_over_for_want_of_a_key(
+    database: Urls, tmp_path: Path, chained: Chained, named: bool
+) -> None:
+    folder = str(chained.folder.path)
+    changes = {} if named else {"WISER_AUDIT_CHECKPOINTS": folder}
+    key = base64.b64encode(MASTER).decode()
+    run = commands(database, tmp_path, WISER_MODE="production", WISER_AUDIT_KEY=key, **changes)
+    answer = await run("audit", "verify", *(["--checkpoints", folder] if named else []))
+    assert answer.exit_code == 1
+    assert isinstance(answer.exception, SettingsError)
+    assert str(answer.exception) == f"{folder}: needs WISER_AUDIT_SIGNING_KEY or --signed-by"
+    assert await outcomes(chained, "audit.verify") == []
+
+
+async def test_decisions_that_cannot_be_looked_at_are_told_of(
+    run: Run, chained: Chained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_: object) -> list[str]:
+        raise Unavailable("The database is away.")
+
+    monkeypatch.setattr("wiser_fhir.commands.audit.all_changed", away)
+    answer = await run("audit", "verify")
+    assert (answer.exit_code, answer.stdout) == (1, "decisions could not be checked\n")
+    assert await outcomes(chained, "audit.verify") == ["decisions-unchecked"]
 
 
 async def test_how_far_it_is_sealed_is_told(run: Run, chained: Chained) -> None:

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.hand_made_jwt import base64url
 from tests.integration.cli.running import Run, audited, commands, rows
-from wiser_fhir.auth.cds_clients import RegistrationRefused
+from wiser_fhir.auth.registration import RegistrationRefused
 from wiser_fhir.auth.tokens import Authenticator
 from wiser_fhir.clock import utc_now
 from wiser_fhir.db.embedded import Urls
@@ -47,6 +47,16 @@ async def test_a_certificate_is_taken_no_longer_and_then_again(
         "select action, object_id from audit_event where object_kind = 'certificate' order by at",
     )
     assert recorded == [("certificate.revoke", THUMBPRINT), ("certificate.unrevoke", THUMBPRINT)]
+
+
+async def test_a_thumbprint_that_begins_with_a_dash_is_no_option(command: Run) -> None:
+    dashed = base64url(b"\xf8" + DIGEST[1:])
+    assert dashed.startswith("-")
+    assert (await command("certificate", "revoke", dashed, "--because", "lost")).exit_code == 0
+    assert dashed in (await command("certificate", "list")).stdout
+    assert (await command("certificate", "unrevoke", dashed)).stdout == "taken again\n"
+    mistyped = await command("certificate", "revoke", dashed, "--becuase", "lost")
+    assert mistyped.exit_code == 2
 
 
 async def test_tokens_bound_to_it_end_and_no_others(

@@ -12,10 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from tests.hand_made_jwt import Pair, ec_pair, rsa_pair
 from tests.integration.cli.running import Run, audited, commands, rows
 from wiser_fhir.auth import client_keys, clients
-from wiser_fhir.auth.cds_clients import RegistrationRefused
-from wiser_fhir.auth.client_keys import Keys
 from wiser_fhir.auth.keys import KeysRefused
 from wiser_fhir.auth.principal import Principal
+from wiser_fhir.auth.registration import Keys, RegistrationRefused
 from wiser_fhir.auth.scopes import ScopeRefused
 from wiser_fhir.auth.tokens import Authenticator
 from wiser_fhir.clock import utc_now

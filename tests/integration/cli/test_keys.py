@@ -5,6 +5,7 @@ import csv
 import io
 from base64 import b64encode
 from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -16,12 +17,17 @@ from typer.testing import CliRunner, Result
 
 from tests.database import MakeCase, MakeOrganization
 from tests.vaults import ENVIRONMENT, SECRET
+from wiser_fhir.auth import organizations
+from wiser_fhir.auth.registration import RegistrationRefused
 from wiser_fhir.cli import cli
 from wiser_fhir.db.embedded import Urls
 from wiser_fhir.db.envelope import CannotOpen, KeyRing
 from wiser_fhir.errors import Conflict, NotFound
 
 Run = Callable[..., Awaitable[Result]]
+# As if the keys that there are had been made ten minutes earlier.
+TEN = "interval '10 minutes'"
+LONG_USED = f"created_at = created_at - {TEN}, usable_from = usable_from - {TEN}"
 ANOTHER = b"another secret of 32 bytes or so"
 CHANGED = {
     "WISER_SECRETS_KEY": b64encode(ANOTHER).decode(),
@@ -70,10 +76,35 @@ async def audited(superuser: AsyncEngine) -> list[Any]:
 
 async def usable_at_once(superuser: AsyncEngine, organization: UUID) -> None:
     """As if half a minute had gone by since a key was announced."""
+    await change_keys(superuser, organization, "usable_from = created_at")
+
+
+async def change_keys(superuser: AsyncEngine, organization: UUID, words: str) -> None:
+    """Past the rule that a key stands."""
     async with superuser.begin() as db:
         await db.execute(text("set local session_replication_role = replica"))
-        words = "update data_key set usable_from = created_at where organization_id = :id"
-        await db.execute(text(words), {"id": organization})
+        change = f"update data_key set {words} where organization_id = :id"  # noqa: S608
+        await db.execute(text(change), {"id": organization})
+
+
+@pytest.fixture
+async def erased(
+    run: Run,
+    make_organization: MakeOrganization,
+    make_case: MakeCase,
+    superuser_engine: AsyncEngine,
+) -> UUID:
+    """One with two keys and what they sealed, all of it destroyed. By name it is before `Ours`."""
+    organization_id = await make_organization("Closed")
+    await make_case(organization_id=organization_id)
+    await run("rotate", "--organization", "Closed")
+    await usable_at_once(superuser_engine, organization_id)
+    async with superuser_engine.begin() as db:
+        await db.execute(text("update organization set active = false where name = 'Closed'"))
+    erase = ("erase", "--organization", "Closed", "--because", "its contract ended")
+    done = await run(*erase, "--destroy-its-data")
+    assert done.stdout == "Closed: 2 erased\n"
+    return organization_id
 
 
 async def test_a_new_key_is_listed_as_announced_and_audited(
@@ -136,6 +167,7 @@ async def test_a_retired_key_is_erased_once_it_seals_nothing(
     assert isinstance((await run(*erase)).exception, Conflict)  # the active one
     await run("rotate", "--organization", "Ours")
     await usable_at_once(superuser_engine, organization)
+    await change_keys(superuser_engine, organization, LONG_USED)
     refused = await run(*erase)
     assert "still seals" in str(refused.exception)
     resealed = await run("reseal", "--organization", "Ours")
@@ -155,6 +187,48 @@ async def test_a_retired_key_is_erased_once_it_seals_nothing(
         ("data-key.check", "begun"),
         ("data-key.check", "done"),
     ]
+
+
+async def test_a_key_is_erased_once_nobody_can_be_storing_with_it(
+    run: Run, organization: UUID, superuser_engine: AsyncEngine
+) -> None:
+    erase = ("erase", "--organization", "Ours", "--because", "yearly", "--key", "1")
+    await run("rotate", "--organization", "Ours")
+    await usable_at_once(superuser_engine, organization)
+    await run("reseal", "--organization", "Ours")
+    [_, present] = await listed(run)
+    allowed = datetime.fromisoformat(present["usable_from"]) + timedelta(minutes=10)
+    refused = await run(*erase)
+    assert isinstance(refused.exception, Conflict)
+    assert f"from {allowed:%Y-%m-%d %H:%M:%S} UTC on" in str(refused.exception)
+    await change_keys(superuser_engine, organization, LONG_USED)
+    assert (await run(*erase)).stdout == "Ours: 1 erased\n"
+
+
+async def test_the_erased_keep_nobody_from_a_new_key(
+    run: Run, erased: UUID, organization: UUID, superuser_engine: AsyncEngine
+) -> None:
+    rotated = await run("rotate")
+    assert rotated.exit_code == 0, rotated.output
+    assert "Ours: key 2" in rotated.stdout.splitlines()
+    assert "Closed: left out, its keys were erased" in rotated.stderr.splitlines()
+    assert "Closed" not in rotated.stdout
+    await usable_at_once(superuser_engine, organization)
+    resealed = await run("reseal")
+    assert resealed.exit_code == 0, resealed.output
+    [told] = [line for line in resealed.stdout.splitlines() if line.startswith("Ours: ")]
+    assert told != "Ours: 0 rows sealed anew"
+    checked = await run("check")
+    assert checked.exit_code == 0, checked.output
+    assert checked.stdout.splitlines()[-1].endswith(" values open, 0 do not")
+    assert "Closed: left out, its keys were erased" in checked.stderr.splitlines()
+    assert isinstance((await run("rotate", "--organization", "Closed")).exception, Conflict)
+
+
+async def test_the_erased_stay_closed(erased: UUID, superuser_engine: AsyncEngine) -> None:
+    async with superuser_engine.begin() as db:
+        with pytest.raises(RegistrationRefused, match="erased"):
+            await organizations.reopen(db, "Closed")
 
 
 async def test_data_is_destroyed_with_its_keys_for_a_closed_organization_alone(

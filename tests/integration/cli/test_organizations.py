@@ -9,8 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.integration.cli.running import Run, audited, commands, rows
 from wiser_fhir.auth import organizations
-from wiser_fhir.auth.cds_clients import RegistrationRefused
 from wiser_fhir.auth.organizations import Organization
+from wiser_fhir.auth.registration import RegistrationRefused
 from wiser_fhir.auth.tokens import Authenticator
 from wiser_fhir.clock import utc_now
 from wiser_fhir.db.embedded import Urls

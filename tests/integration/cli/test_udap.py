@@ -18,7 +18,7 @@ from tests.udap import COMMUNITY, URI, authority, keep_lists
 from tests.udap_door import Books, UdapPlace
 from tests.vaults import ENVIRONMENT
 from wiser_fhir.app import create_app
-from wiser_fhir.auth.cds_clients import RegistrationRefused
+from wiser_fhir.auth.registration import RegistrationRefused
 from wiser_fhir.auth.scopes import ScopeRefused
 from wiser_fhir.cli import cli
 from wiser_fhir.db.embedded import Urls
@@ -183,6 +183,15 @@ async def test_what_cannot_be_is_said(
     done = await command(*arguments)
     assert isinstance(done.exception, error)
     assert await books.rows("select count(*) from udap_registrant") == [(0,)]
+
+
+async def test_nobody_registers_for_a_closed_organization(command: Run, books: Books) -> None:
+    await command("organization", "close", CLINIC)
+    done = await command(*ALLOW, "--organization", CLINIC, *SCOPES)
+    assert isinstance(done.exception, RegistrationRefused)
+    assert str(done.exception) == f"{CLINIC} is closed"
+    assert await books.rows("select count(*) from udap_registrant") == [(0,)]
+    assert await trail(books) == []
 
 
 async def test_certificates_are_made_in_a_sandbox_alone(

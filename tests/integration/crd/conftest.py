@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from httpx import AsyncClient
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from tests.clocks import StillClock
 from tests.integration.crd.door import Ehr, HookClient, change_door, register_ehr, seed_sandbox
 from tests.integration.pas.conftest import (
     app,
@@ -17,7 +18,7 @@ from tests.integration.pas.conftest import (
     still_clock,
     stranger,
 )
-from tests.integration.pas.door import Client, FixedClock, register
+from tests.integration.pas.door import Client, register
 
 __all__ = ["app", "clock", "line", "make_client", "rows", "still_clock", "stranger"]
 
@@ -39,7 +40,7 @@ async def hooks(
     owner_engine: AsyncEngine,
     stranger: AsyncClient,
     clean_database: None,
-    clock: FixedClock,
+    clock: StillClock,
     ehr: Ehr,
 ) -> HookClient:
     """sandbox-ehr towards our hooks."""

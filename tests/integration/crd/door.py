@@ -173,10 +173,10 @@ async def non_affirm(engine: AsyncEngine, organization_id: UUID, case_id: UUID, 
     steps = (
         "insert into determination (organization_id, case_id, sequence, revision, outcome,"  # noqa: S608
         " decided_at, decided_by, clinician_id, rationale, resubmission_steps, input_sha256,"
-        " signed_in_at)"
+        " signed_in_at, mac)"
         " select organization_id, case_id, sequence, 1, 'non-affirmed', :at, 'clinician',"
         f" :clinician, {A_SEALED_SQL}, {A_SEALED_SQL}, decode(repeat('00', 32), 'hex'),"
-        " :at"
+        " :at, decode(repeat('00', 32), 'hex')"
         " from case_item where case_id = :case",
         "update case_item set status = 'non-affirmed' where case_id = :case",
         "update prior_auth_case set status = 'non-affirmed', decided_at = :at where id = :case",

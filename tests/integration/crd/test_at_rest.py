@@ -18,11 +18,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from tests.bundles import Json, Line, as_bytes, inquiry_bundle, request_bundle
 from tests.canaries import readable_in
 from tests.cases import an_mbi
+from tests.clocks import StillClock
 from tests.crd_bodies import LONG, Record, hook_call
 from tests.integration.crd.door import HookClient, answered
 from tests.integration.crd.test_feedback import overridden
 from tests.integration.pas.attaching import Worker, attach, attachment, call, document
-from tests.integration.pas.door import CARE_UNMET, Client, FixedClock, Rows, claim_response
+from tests.integration.pas.door import CARE_UNMET, Client, Rows, claim_response
 from tests.integration.pas.reviewing import a_clinician, review_of
 from tests.integration.pas.subscribing import HOST, may_be_told, subscribed
 from tests.reviewing import by
@@ -90,7 +91,7 @@ async def its_papers(pas: Client, case: dict[str, Any], mbi: str, worker: Worker
 
 
 async def its_decision(
-    app: FastAPI, superuser: AsyncEngine, pended: Json, clock: FixedClock
+    app: FastAPI, superuser: AsyncEngine, pended: Json, clock: StillClock
 ) -> None:
     reviewer = by(replace(await a_clinician(superuser), signed_in_at=clock()))
     review = review_of(app)
@@ -115,7 +116,7 @@ async def test_nobody_can_be_read_out_of_the_database(
     line: Line,
     app_engine: AsyncEngine,
     superuser_engine: AsyncEngine,
-    clock: FixedClock,
+    clock: StillClock,
     rows: Rows,
 ) -> None:
     mbi, pas = an_mbi(), pas.at(line)

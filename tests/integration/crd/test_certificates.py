@@ -11,9 +11,10 @@ from tests.crd_bodies import usual_call
 from tests.integration.crd.door import HookClient, service
 from tests.integration.pas.door import Rows, caller
 from tests.pki import issued, showing
+from wiser_fhir.auth.certificates import thumbprint_of
 from wiser_fhir.auth.revoked_certificates import RevokedCertificates
 from wiser_fhir.sandbox.authority import Issued
-from wiser_fhir.web.connection import Trust, thumbprint_of
+from wiser_fhir.web.connection import Trust
 
 HOOK = "order-sign"
 

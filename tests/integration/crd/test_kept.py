@@ -15,16 +15,16 @@ from httpx import AsyncClient, Response
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from tests.apps import sandbox_app
 from tests.bundle_values import MEMBERS, Line
+from tests.clocks import StillClock
 from tests.crd_bodies import EHR, HOOKS, TOKEN, Record, hook_call, usual_subject
 from tests.integration.crd.door import Ehr, HookClient, answered, seed_sandbox, told
-from tests.integration.pas.door import NOW, ORIGIN, FixedClock, Rows, caller
+from tests.integration.pas.door import NOW, ORIGIN, Rows, caller
 from tests.integration.pas.test_failures import Cable, plugged
 from tests.vaults import ENVIRONMENT, opened_call
 from wiser_fhir import exact
-from wiser_fhir.app import create_app
 from wiser_fhir.db.embedded import Urls
-from wiser_fhir.settings import Settings
 
 
 async def the_call(rows: Rows) -> dict[str, Any]:
@@ -179,21 +179,12 @@ async def test_what_is_not_kept_is_not_said(
 
 @pytest.fixture
 async def cabled(
-    database: Urls, clock: FixedClock, tmp_path: Path, clean_database: None
+    database: Urls, clock: StillClock, tmp_path: Path, clean_database: None
 ) -> AsyncIterator[tuple[FastAPI, AsyncClient, Cable]]:
     """The app with its database behind a cable."""
     async with plugged(database.app, tmp_path) as (url, cable):
-        settings = Settings.from_env(
-            {
-                "WISER_MODE": "sandbox",
-                "WISER_DATABASE_URL": url,
-                "WISER_DATA_DIR": str(tmp_path),
-                **ENVIRONMENT,
-                "WISER_PUBLIC_URL": ORIGIN,
-            }
-        )
-        app = create_app(settings, clock)
-        async with app.router.lifespan_context(app), caller(app) as http:
+        running = sandbox_app(url, clock, tmp_path, ORIGIN, **ENVIRONMENT)
+        async with running as app, caller(app) as http:
             yield app, http, cable
 
 

@@ -13,7 +13,7 @@ from tests.integration.audit.chained import others_are_done
 from tests.integration.crd.door import HookClient, answered
 from tests.integration.pas.door import Rows
 from tests.vaults import opened_call
-from wiser_fhir.audit.chain import ChainKey, Keyring
+from wiser_fhir.audit.chain import Keyring
 from wiser_fhir.audit.sealing import TrailSealer
 from wiser_fhir.audit.verifying import Verifier
 from wiser_fhir.clock import utc_now
@@ -35,7 +35,7 @@ async def test_the_answer_is_reproduced_from_the_record_and_the_chain_vouches_fo
     response = await hooks.call(body, hook)
     answered(response)
     await others_are_done(rows.engine)
-    assert await TrailSealer(app_engine, ChainKey.of(KEY), utc_now)() > 0
+    assert await TrailSealer(app_engine, Keyring.of(KEY), utc_now)() > 0
 
     [row] = await rows.all(f"select * from audit_event where action = 'cds-hooks.{hook}'")  # noqa: S608
     [stored] = await rows.all("select * from hook_call")

@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import LargeBinary, select, text, update
+from sqlalchemy import LargeBinary, event, select, text, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -77,7 +77,7 @@ async def reseal(owner: AsyncEngine, organization: UUID) -> int:
     return sum([n for kind in rotation.EVERYTHING async for n in rows.reseal(kind)])
 
 
-async def closed(owner: AsyncEngine, organization: UUID) -> list[tuple[str, str]]:
+async def closed(owner: AsyncEngine, organization: UUID) -> list[tuple[str, str | None]]:
     """The columns in which a value does not open."""
     rows = rotation.SealedRows(owner, organization)
     return [
@@ -229,6 +229,76 @@ async def test_a_reseal_that_is_killed_leaves_what_opens_and_is_ended_by_the_nex
         assert await working
         assert set(await numbers(superuser_engine)) == {2}
         assert await closed(owner, organization) == []
+
+
+@pytest.fixture
+async def filled(make_organization: MakeOrganization, app_engine: AsyncEngine) -> UUID:
+    """An organization with ten cases."""
+    organization = await make_organization()
+    for _ in range(10):
+        await sent(app_engine, organization)
+    return organization
+
+
+async def test_pages_and_groups_are_gone_through_to_their_ends(
+    database: Urls, filled: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with process(database.owner) as owner:
+        whole = await opened_by_check(owner, filled)
+        monkeypatch.setattr(rotation, "_PAGE", 3)
+        monkeypatch.setattr(rotation, "_BYTES", 200)
+        assert await opened_by_check(owner, filled) == whole
+        assert len([table for table, *_ in whole if table == "message"]) == 20
+        async with transaction(owner, filled) as db:
+            assert await rotation.sealed_by(db, filled, rotation.EVERYTHING[0], 1) == 20
+            await rotation.announce(db, filled)
+        await asyncio.sleep(ANNOUNCED)
+        vault_of(owner).forget()
+        assert await reseal(owner, filled) > 20
+        async with transaction(owner, filled) as db:
+            assert await rotation.sealed_by(db, filled, rotation.EVERYTHING[0], 1) == 0
+
+
+async def opened_by_check(owner: AsyncEngine, organization: UUID) -> list[tuple[Any, ...]]:
+    """Every value that there is: where it stands, and whether it opens."""
+    rows = rotation.SealedRows(owner, organization)
+    return [(kind.table, *told) for kind in rotation.EVERYTHING async for told in rows.check(kind)]
+
+
+async def test_a_check_asks_once_for_many_rows_and_once_for_each_table(
+    database: Urls, filled: UUID
+) -> None:
+    asked: list[str] = []
+    async with process(database.owner) as owner:
+
+        def note(_: object, __: object, statement: str, *___: object) -> None:
+            asked.append(statement.split("FROM ")[1].split()[0] if "FROM " in statement else "")
+
+        event.listen(owner.sync_engine, "before_cursor_execute", note)
+        assert await closed(owner, filled) == []
+    # Its keys, its values, and that there are no more.
+    assert asked.count("message") == 3
+    assert asked.count("claim") == 1
+
+
+async def test_a_row_that_goes_during_the_check_is_named(
+    database: Urls,
+    filled: UUID,
+    superuser_engine: AsyncEngine,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(rotation, "_BYTES", 1)  # each value by itself
+    async with process(database.owner) as owner:
+        found = rotation.SealedRows(owner, filled).check(rotation.EVERYTHING[0])
+        assert (await anext(found))[0] == "body"
+        async with superuser_engine.begin() as db:
+            await db.execute(text("set local session_replication_role = replica"))
+            last = "select id from message order by id desc limit 1"
+            gone = await db.execute(text(f"delete from message where id = ({last}) returning id"))  # noqa: S608
+            row = gone.scalar_one()
+        rest = [told async for told in found]
+    assert rest[-1] == (None, (row,), False)
+    assert all(opens for _, _, opens in rest[:-1])
 
 
 async def test_every_kind_of_value_is_sealed_anew(

@@ -21,9 +21,10 @@ MakeClinician = Callable[..., Awaitable[UUID]]
 
 DETERMINE = """
 insert into determination (organization_id, case_id, sequence, revision, outcome, decided_at,
-    decided_by, clinician_id, rationale, resubmission_steps, input_sha256, signed_in_at)
+    decided_by, clinician_id, rationale, resubmission_steps, input_sha256, signed_in_at, mac)
 values (:organization_id, :case_id, :sequence, 1, :outcome, :decided_at, :decided_by, :clinician_id,
-    :rationale, :steps, decode(repeat('00', 32), 'hex'), :decided_at)
+    :rationale, :steps, decode(repeat('00', 32), 'hex'), :decided_at,
+    decode(repeat('00', 32), 'hex'))
 """
 DECIDE_ITEM = "update case_item set status = :outcome where case_id = :case_id and sequence = 1"
 DECIDE_CASE = """

@@ -28,10 +28,10 @@ from wiser_fhir.priorauth.numbers import time_ordered_uuid
 
 DETERMINE = f"""
 insert into determination (organization_id, case_id, sequence, revision, outcome, decided_at,
-    decided_by, clinician_id, rationale, resubmission_steps, input_sha256, signed_in_at)
+    decided_by, clinician_id, rationale, resubmission_steps, input_sha256, mac, signed_in_at)
 values (:organization_id, :case_id, 1, :revision, :outcome, '2026-04-07 20:00+00', :decided_by,
     :person_id, {A_SEALED_SQL}, {A_SEALED_SQL},
-    decode(repeat('00', 32), 'hex'), '2026-04-07 19:50+00')
+    decode(repeat('00', 32), 'hex'), decode(repeat('00', 32), 'hex'), '2026-04-07 19:50+00')
 """  # noqa: S608
 DECIDE_ITEM = """
 update case_item set status = :outcome, revision = :revision

@@ -159,6 +159,24 @@ async def test_keys_are_looked_at_again_by_one_caller_while_the_others_go_on(
         event.remove(app_engine.sync_engine, "before_cursor_execute", count)
 
 
+async def test_keys_that_nobody_asks_for_go_with_the_next_that_is_read(
+    app_engine: AsyncEngine, make_organization: MakeOrganization
+) -> None:
+    hands = Hands()
+    vault = Vault(KeyRing(SECRET), monotonic=hands)
+    idle, early, late = [await make_organization() for _ in range(3)]
+    for each in (idle, early):
+        for _ in range(2):  # makes it, then keeps it
+            await vault.key(app_engine, each)
+    hands.now += vault.announced / 6
+    await vault.key(app_engine, early)
+    hands.now += vault.announced / 6
+    assert set(vault._held) == {idle, early}
+    for _ in range(2):
+        await vault.key(app_engine, late)
+    assert set(vault._held) == {early, late}
+
+
 async def test_a_second_announcement_waits_for_the_first(
     owner_engine: AsyncEngine, organization: UUID
 ) -> None:

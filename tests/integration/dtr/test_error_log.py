@@ -11,7 +11,8 @@ from httpx import Response
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.bundles import Json, Line
-from tests.integration.pas.door import NOW, Client, FixedClock, MakeClient, Rows
+from tests.clocks import StillClock
+from tests.integration.pas.door import NOW, Client, MakeClient, Rows
 from wiser_fhir.audit.recorder import AuditRow
 from wiser_fhir.auth.principal import Principal
 from wiser_fhir.dtr import error_log
@@ -123,7 +124,7 @@ async def test_a_report_is_audited_with_its_size(client: Client, rows: Rows) -> 
 
 
 async def test_the_same_is_kept_once_a_day_and_organization(
-    make_client: MakeClient, rows: Rows, clock: FixedClock
+    make_client: MakeClient, rows: Rows, clock: StillClock
 ) -> None:
     one, other = await make_client(ttl=timedelta(days=2)), await make_client()
     assert "is kept" in said(await one.post(TYPE_LEVEL, report("2.2")))
@@ -233,7 +234,7 @@ async def test_a_report_and_its_audit_row_are_kept_together_or_not_at_all(
 
 
 async def test_the_listing_puts_the_same_together_newest_first(
-    make_client: MakeClient, owner_engine: AsyncEngine, clock: FixedClock
+    make_client: MakeClient, owner_engine: AsyncEngine, clock: StillClock
 ) -> None:
     one, other = await make_client(ttl=timedelta(days=3)), await make_client(ttl=timedelta(days=3))
     for client in (one, other):
@@ -259,7 +260,7 @@ async def test_the_listing_puts_the_same_together_newest_first(
 
 
 async def test_the_listing_may_be_narrowed(
-    client: Client, owner_engine: AsyncEngine, clock: FixedClock
+    client: Client, owner_engine: AsyncEngine, clock: StillClock
 ) -> None:
     forms = ("skin-substitutes", "epidural-steroid-injection")
     await client.post(TYPE_LEVEL, report("2.2", forms=forms))

@@ -7,7 +7,8 @@ import pytest
 from httpx import Response
 
 from tests.bundles import Json, Line
-from tests.integration.pas.door import Client, FixedClock, MakeClient
+from tests.clocks import StillClock
+from tests.integration.pas.door import Client, MakeClient
 
 SETS = "https://wiser-fhir.example/fhir/ValueSet/"
 PROCEDURES = f"{SETS}epidural-steroid-injection-procedures"
@@ -78,7 +79,7 @@ async def test_diagnoses_come_in_pages(client: Client) -> None:
     assert sorted(codes(first) + codes(rest)) == whole
 
 
-async def test_codes_are_those_of_the_day(make_client: MakeClient, clock: FixedClock) -> None:
+async def test_codes_are_those_of_the_day(make_client: MakeClient, clock: StillClock) -> None:
     issued_at = datetime(2026, 4, 5, tzinfo=UTC)
     client = await make_client(issued_at=issued_at, ttl=timedelta(days=7))
     url = f"{SETS}hypoglossal-nerve-stimulation-procedures"

@@ -7,7 +7,8 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.bundle_values import Line
-from tests.integration.pas.door import FixedClock, MakeClient
+from tests.clocks import StillClock
+from tests.integration.pas.door import MakeClient
 from tests.ledger_values import a_call as a_hook_call
 from tests.ledger_values import an_assertion, an_audit
 from tests.package_bodies import MBI, Json, a_call, an_order
@@ -39,7 +40,7 @@ def is_day_of_coverage(part: Any) -> bool:
 
 @pytest.mark.parametrize("named", [FORM, f"{FORM}-adaptive"])
 async def test_the_same_order_and_context_get_the_same_package_on_any_day(
-    make_client: MakeClient, app_engine: AsyncEngine, clock: FixedClock, line: Line, named: str
+    make_client: MakeClient, app_engine: AsyncEngine, clock: StillClock, line: Line, named: str
 ) -> None:
     client = await make_client(line, issued_at=DAYS[0], ttl=timedelta(days=365))
     assertion = an_assertion(service=FORM, mbi=MBI, expires_on=None)

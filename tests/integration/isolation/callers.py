@@ -13,11 +13,11 @@ from tests.integration.pas.door import NOW, ORIGIN, Client
 from tests.integration.review.door import Person, arrive
 from tests.pki import issued
 from wiser_fhir.auth import tokens
+from wiser_fhir.auth.certificates import thumbprint_of
 from wiser_fhir.auth.people import issue_person_token
 from wiser_fhir.auth.scopes import ALL_SCOPES, covers, grants, spelled
 from wiser_fhir.auth.sessions import csrf_token, end_session, open_session
 from wiser_fhir.sandbox.authority import Issued
-from wiser_fhir.web.connection import thumbprint_of
 
 HOUR = timedelta(hours=1)
 

@@ -6,23 +6,19 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from fastapi import FastAPI
-from httpx import ASGITransport, AsyncClient
+from httpx import AsyncClient
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from tests.apps import sandbox_app, sign_in_here
+from tests.clocks import StillClock
 from tests.database import run_sql
 from tests.integration.isolation.world import World, built
-from tests.integration.pas.door import ORIGIN, FixedClock, caller
+from tests.integration.pas.door import NOW, ORIGIN, caller
 from tests.limits import wide
 from tests.vaults import ENVIRONMENT, INDEX, VAULT
-from wiser_fhir.app import create_app
-from wiser_fhir.auth.oidc import RelyingParty
 from wiser_fhir.db import migrate
 from wiser_fhir.db.embedded import Embedded, Urls
 from wiser_fhir.db.engine import create_engine
-from wiser_fhir.deployment import people_provider
-from wiser_fhir.egress.client import Egress
-from wiser_fhir.settings import Settings
-from wiser_fhir.sign_in.door import SignInDoor
 
 
 @pytest.fixture(scope="module")
@@ -41,24 +37,10 @@ async def app(
     own_database: Urls, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[FastAPI]:
     """The application as a sandbox serves it, everything on, with bounds that nobody meets."""
-    settings = Settings.from_env(
-        {
-            "WISER_MODE": "sandbox",
-            "WISER_DATABASE_URL": own_database.app,
-            "WISER_DATA_DIR": str(tmp_path_factory.mktemp("data")),
-            "WISER_PUBLIC_URL": ORIGIN,
-            **ENVIRONMENT,
-        }
-    )
-    clock = FixedClock()
-    app = create_app(settings, clock)
-    async with app.router.lifespan_context(app):
+    folder, clock = tmp_path_factory.mktemp("data"), StillClock(NOW)
+    async with sandbox_app(own_database.app, clock, folder, ORIGIN, **ENVIRONMENT) as app:
         app.state.limits = wide()
-        provider = people_provider(settings)
-        assert provider is not None
-        # What it asks its own provider stays in the process.
-        party = RelyingParty(provider, Egress((ORIGIN,), transport=ASGITransport(app)), clock)
-        app.state.sign_in = SignInDoor(party, app.state.engine, app.state.recorder, clock)
+        sign_in_here(app, ORIGIN)
         yield app
 
 

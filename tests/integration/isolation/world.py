@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.bundle_values import Json, Member, valid_npi
 from tests.bundles import request_bundle
+from tests.clocks import StillClock
 from tests.crd_bodies import EHR, LONG, Record, hook_call
 from tests.hand_made_jwt import ec_pair
 from tests.integration.claims.deliveries import deliver
@@ -30,7 +31,6 @@ from tests.integration.pas.door import (
     ORIGIN,
     PATHS,
     Client,
-    FixedClock,
     claim_response,
     register,
 )
@@ -199,7 +199,7 @@ async def _asked_for(
     """Documents that a reviewer asked for, and a file that came and is clear."""
     clinician, coordinator = people
     names = tenant.names
-    worker = Worker(app.state.engine, FixedClock())
+    worker = Worker(app.state.engine, StillClock(NOW))
     asked = await worker.ask(tenant.client, UUID(names["case_id"]))
     names |= {"task_id": str(asked), "communication_request_id": f"{asked}-1"}
     wanted = {"kind": "documents", "wanted": [{"code": "18776-5"}]}
@@ -253,7 +253,7 @@ async def _reviews(tenant: Tenant, app: FastAPI, superuser: AsyncEngine) -> None
             at=NOW,
             member=tenant.member.mbi,
         )
-    life = PrepaymentLife(app.state.engine, FixedClock(), CATALOGUE.process.timeframes)
+    life = PrepaymentLife(app.state.engine, StillClock(NOW), CATALOGUE.process.timeframes)
     await life.match_documents()
     await life.move_on()
     query = text(

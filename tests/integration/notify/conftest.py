@@ -8,14 +8,10 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from tests.clocks import StillClock
 from tests.database import MakeCase, MakeOrganization
 from tests.integration.notify.listening import TAKEN, Listener, listening
-from tests.integration.notify.subscribers import (
-    MakeSender,
-    MakeSubscriber,
-    SetClock,
-    Subscriber,
-)
+from tests.integration.notify.subscribers import START, MakeSender, MakeSubscriber, Subscriber
 from wiser_fhir.audit.recorder import Recorder
 from wiser_fhir.egress.client import Egress
 from wiser_fhir.notify.sender import Sender
@@ -25,8 +21,8 @@ from wiser_fhir.priorauth.numbers import time_ordered_uuid
 
 
 @pytest.fixture
-def clock() -> SetClock:
-    return SetClock()
+def clock() -> StillClock:
+    return StillClock(START)
 
 
 @pytest.fixture
@@ -35,7 +31,7 @@ def make_subscriber(
     superuser_engine: AsyncEngine,
     make_organization: MakeOrganization,
     make_case: MakeCase,
-    clock: SetClock,
+    clock: StillClock,
 ) -> MakeSubscriber:
     """A client of a new organization, registered to be told at `hosts`."""
 
@@ -78,7 +74,7 @@ async def subscriber(make_subscriber: MakeSubscriber, listener: Listener) -> Sub
 
 @pytest.fixture
 async def make_sender(
-    app_engine: AsyncEngine, clock: SetClock, listener: Listener
+    app_engine: AsyncEngine, clock: StillClock, listener: Listener
 ) -> AsyncIterator[MakeSender]:
     """A sender that may call this machine; keywords are those of `Sender`."""
     made: list[Egress] = []

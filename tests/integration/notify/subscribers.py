@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -10,6 +10,7 @@ import orjson
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from tests.clocks import StillClock
 from tests.subscriptions import a_subscription
 from wiser_fhir.db.engine import transaction
 from wiser_fhir.notify import outbox
@@ -22,25 +23,12 @@ BASE = "https://payer.example/fhir"
 
 
 @dataclass
-class SetClock:
-    """Stands still until a test moves it."""
-
-    now: datetime = START
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    def wait(self, **span: float) -> None:
-        self.now += timedelta(**span)
-
-
-@dataclass
 class Subscriber:
     """A client with one pended case, whose answer can be told again and again."""
 
     engine: AsyncEngine
     superuser: AsyncEngine
-    clock: SetClock
+    clock: StillClock
     organization_id: UUID
     client_id: UUID
     case_id: UUID

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.clocks import StillClock
 from tests.integration.notify.listening import Listener, listening, status
-from tests.integration.notify.subscribers import MakeSender, MakeSubscriber, SetClock, deliver
+from tests.integration.notify.subscribers import MakeSender, MakeSubscriber, deliver
 from tests.pki import EHR_URI, days_ago, pki, rogue, server_certificate, stored
 from tests.subscriptions import SECRET
 from wiser_fhir.egress.client import Egress, EgressError
@@ -81,7 +82,7 @@ async def calling(tls: ssl.SSLContext, gate: Gate) -> AsyncIterator[Egress]:
 
 
 async def told(
-    make_subscriber: MakeSubscriber, sender: Sender, gate: Gate, clock: SetClock
+    make_subscriber: MakeSubscriber, sender: Sender, gate: Gate, clock: StillClock
 ) -> object:
     """How a subscription stands after the first handshake was tried."""
     subscriber = await make_subscriber(listener_of(gate).origin)
@@ -96,7 +97,7 @@ async def test_who_demands_our_certificate_and_its_secret_header_is_told(
     gate: Gate,
     make_sender: MakeSender,
     make_subscriber: MakeSubscriber,
-    clock: SetClock,
+    clock: StillClock,
 ) -> None:
     async with calling(tls_with(tmp_path, ours()), gate) as egress:
         sender = replace(make_sender(), egress=egress)
@@ -118,7 +119,7 @@ async def test_a_notification_without_our_certificate_is_not_taken(
     gate: Gate,
     make_sender: MakeSender,
     make_subscriber: MakeSubscriber,
-    clock: SetClock,
+    clock: StillClock,
     kind: str,
 ) -> None:
     async with calling(tls_with(tmp_path, STRANGERS[kind]()), gate) as egress:
@@ -158,7 +159,7 @@ async def test_who_plays_the_subscriber_is_told_nothing(
     tmp_path: Path,
     make_sender: MakeSender,
     make_subscriber: MakeSubscriber,
-    clock: SetClock,
+    clock: StillClock,
     kind: str,
 ) -> None:
     async with (
@@ -175,7 +176,7 @@ async def test_an_authority_is_believed_only_when_it_is_named(
     gate: Gate,
     make_sender: MakeSender,
     make_subscriber: MakeSubscriber,
-    clock: SetClock,
+    clock: StillClock,
 ) -> None:
     tls = outgoing(certificate=stored(ours(), tmp_path, "ours"))
     async with calling(tls, gate) as egress:

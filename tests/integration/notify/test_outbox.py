@@ -9,8 +9,9 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from tests.clocks import StillClock
 from tests.integration.notify.listening import Listener
-from tests.integration.notify.subscribers import MakeSubscriber, SetClock, Subscriber
+from tests.integration.notify.subscribers import MakeSubscriber, Subscriber
 from wiser_fhir.db.engine import transaction
 from wiser_fhir.notify import outbox
 
@@ -62,7 +63,7 @@ async def test_one_in_error_counts_on_and_one_that_is_off_does_not(
 
 
 async def test_one_that_has_ended_is_told_of_nothing(
-    subscriber: Subscriber, listener: Listener, clock: SetClock
+    subscriber: Subscriber, listener: Listener, clock: StillClock
 ) -> None:
     await subscriber.subscribe(listener.origin, wanted={"ends_at": clock() + timedelta(hours=1)})
     await subscriber.tell()
@@ -72,7 +73,7 @@ async def test_one_that_has_ended_is_told_of_nothing(
 
 
 async def test_an_answer_may_be_queued_again_for_one_of_them(
-    subscriber: Subscriber, listener: Listener, clock: SetClock
+    subscriber: Subscriber, listener: Listener, clock: StillClock
 ) -> None:
     first = await subscriber.subscribe(listener.origin)
     await subscriber.tell()
@@ -160,7 +161,7 @@ async def test_the_database_refuses_what_would_lose_an_event(
 
 
 async def test_a_deleted_one_gets_no_event_and_never_comes_back(
-    subscriber: Subscriber, listener: Listener, clock: SetClock
+    subscriber: Subscriber, listener: Listener, clock: StillClock
 ) -> None:
     own_id = await subscriber.subscribe(listener.origin)
     async with transaction(subscriber.engine, subscriber.organization_id) as db:
@@ -189,7 +190,7 @@ async def test_another_organization_sees_and_changes_nothing(
 
 
 async def test_the_gate_lends_what_is_due_to_one_at_a_time_and_leaves_a_row(
-    subscriber: Subscriber, listener: Listener, clock: SetClock
+    subscriber: Subscriber, listener: Listener, clock: StillClock
 ) -> None:
     for _ in range(3):
         await subscriber.subscribe(listener.origin)
@@ -216,7 +217,7 @@ CLAIM = text("""
 
 
 async def test_the_gate_lends_no_more_of_one_organization_than_it_may_have_at_a_time(
-    make_subscriber: MakeSubscriber, listener: Listener, clock: SetClock
+    make_subscriber: MakeSubscriber, listener: Listener, clock: StillClock
 ) -> None:
     many, few = await make_subscriber(listener.origin), await make_subscriber(listener.origin)
     for _ in range(9):
@@ -237,7 +238,7 @@ async def test_the_gate_lends_no_more_of_one_organization_than_it_may_have_at_a_
 
 
 async def test_senders_who_ask_at_once_are_lent_no_more_of_one_together(
-    subscriber: Subscriber, listener: Listener, clock: SetClock
+    subscriber: Subscriber, listener: Listener, clock: StillClock
 ) -> None:
     for _ in range(12):
         await subscriber.subscribe(listener.origin)

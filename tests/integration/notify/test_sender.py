@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from tests.clocks import StillClock
 from tests.integration.notify.listening import (
     TAKEN,
     Answer,
@@ -21,7 +22,6 @@ from tests.integration.notify.subscribers import (
     BASE,
     MakeSender,
     MakeSubscriber,
-    SetClock,
     Subscriber,
     activated,
     deliver,
@@ -34,7 +34,7 @@ from wiser_fhir.priorauth.numbers import time_ordered_uuid
 
 
 async def test_a_handshake_waits_two_seconds_and_makes_active(
-    subscriber: Subscriber, sender: Sender, listener: Listener, clock: SetClock
+    subscriber: Subscriber, sender: Sender, listener: Listener, clock: StillClock
 ) -> None:
     own_id = await subscriber.subscribe(listener.origin)
     clock.wait(seconds=1.9)
@@ -74,7 +74,7 @@ async def test_events_come_one_by_one_in_their_order(
 
 
 async def test_what_happens_before_the_handshake_is_told_after_it(
-    subscriber: Subscriber, sender: Sender, listener: Listener, clock: SetClock
+    subscriber: Subscriber, sender: Sender, listener: Listener, clock: StillClock
 ) -> None:
     await subscriber.subscribe(listener.origin)
     await subscriber.tell()
@@ -114,7 +114,7 @@ async def test_a_subscriber_that_fails_for_a_while_misses_nothing_and_keeps_its_
     subscriber: Subscriber,
     make_sender: MakeSender,
     listener: Listener,
-    clock: SetClock,
+    clock: StillClock,
     answer: Answer,
     said: str,
 ) -> None:
@@ -150,7 +150,7 @@ async def test_an_answer_without_end_says_all_by_its_status(
 
 
 async def test_a_handshake_is_tried_again(
-    subscriber: Subscriber, sender: Sender, listener: Listener, clock: SetClock
+    subscriber: Subscriber, sender: Sender, listener: Listener, clock: StillClock
 ) -> None:
     listener.answer = status("500 Not Yet")
     await subscriber.subscribe(listener.origin)
@@ -165,7 +165,7 @@ async def test_a_handshake_is_tried_again(
 
 
 async def test_who_fails_for_a_day_is_in_error_until_it_asks_again_and_then_hears_all(
-    subscriber: Subscriber, sender: Sender, listener: Listener, clock: SetClock
+    subscriber: Subscriber, sender: Sender, listener: Listener, clock: StillClock
 ) -> None:
     own_id = await activated(subscriber, sender, listener.origin)
     listener.answer = status("503 Service Unavailable")
@@ -202,7 +202,7 @@ async def test_who_fails_for_a_day_is_in_error_until_it_asks_again_and_then_hear
 
 
 async def test_what_a_client_changes_while_it_is_told_stands_and_what_it_heard_counts(
-    subscriber: Subscriber, sender: Sender, listener: Listener, clock: SetClock
+    subscriber: Subscriber, sender: Sender, listener: Listener, clock: StillClock
 ) -> None:
     own_id = await activated(subscriber, sender, listener.origin)
     await subscriber.tell()
@@ -240,7 +240,7 @@ async def test_two_senders_share_the_work_and_nothing_is_told_twice(
     assert list(by_one.values()) == [list(range(1, 26))] * 4
 
 
-async def claimed(engine: AsyncEngine, clock: SetClock, seconds: float) -> None:
+async def claimed(engine: AsyncEngine, clock: StillClock, seconds: float) -> None:
     """What a sender does that is killed right afterwards."""
     async with transaction(engine) as db:
         await db.execute(
@@ -256,7 +256,7 @@ async def test_what_a_dead_sender_had_is_sent_when_its_time_is_up(
     subscriber: Subscriber,
     sender: Sender,
     listener: Listener,
-    clock: SetClock,
+    clock: StillClock,
     app_engine: AsyncEngine,
 ) -> None:
     await activated(subscriber, sender, listener.origin)
@@ -288,7 +288,7 @@ async def test_a_sender_whose_time_is_up_writes_nothing(
 
 
 async def test_a_slow_subscriber_holds_up_nobody_else(
-    make_subscriber: MakeSubscriber, make_sender: MakeSender, listener: Listener, clock: SetClock
+    make_subscriber: MakeSubscriber, make_sender: MakeSender, listener: Listener, clock: StillClock
 ) -> None:
     async with listening(silent) as other:
         sender = make_sender(other.origin, seconds=3.0)
@@ -305,7 +305,7 @@ async def test_a_slow_subscriber_holds_up_nobody_else(
 
 
 async def test_however_many_are_slow_of_one_organization_the_others_are_told_at_once(
-    make_subscriber: MakeSubscriber, make_sender: MakeSender, listener: Listener, clock: SetClock
+    make_subscriber: MakeSubscriber, make_sender: MakeSender, listener: Listener, clock: StillClock
 ) -> None:
     async with listening(silent) as other:
         sender = make_sender(other.origin, seconds=3.0)
@@ -322,7 +322,7 @@ async def test_however_many_are_slow_of_one_organization_the_others_are_told_at_
 
 
 async def test_a_slow_subscriber_gives_its_place_to_another_of_its_organization(
-    subscriber: Subscriber, sender: Sender, listener: Listener, clock: SetClock
+    subscriber: Subscriber, sender: Sender, listener: Listener, clock: StillClock
 ) -> None:
     await activated(subscriber, sender, listener.origin)
     for _ in range(3):
@@ -341,7 +341,7 @@ async def test_a_slow_subscriber_gives_its_place_to_another_of_its_organization(
 
 
 async def test_one_that_has_ended_is_off_and_hears_nothing_more(
-    subscriber: Subscriber, sender: Sender, listener: Listener, clock: SetClock
+    subscriber: Subscriber, sender: Sender, listener: Listener, clock: StillClock
 ) -> None:
     ends = {"ends_at": clock() + timedelta(hours=1)}
     await subscriber.subscribe(listener.origin, wanted=ends)
@@ -355,7 +355,7 @@ async def test_one_that_has_ended_is_off_and_hears_nothing_more(
 
 
 async def test_a_heartbeat_comes_only_to_who_asked_for_it(
-    subscriber: Subscriber, sender: Sender, listener: Listener, clock: SetClock
+    subscriber: Subscriber, sender: Sender, listener: Listener, clock: StillClock
 ) -> None:
     await subscriber.subscribe(listener.origin, wanted={"heartbeat": 60})
     clock.wait(seconds=2)
@@ -377,7 +377,7 @@ async def test_a_heartbeat_comes_only_to_who_asked_for_it(
 
 
 async def test_nothing_follows_an_event_where_no_heartbeat_was_asked_for(
-    subscriber: Subscriber, sender: Sender, listener: Listener, clock: SetClock
+    subscriber: Subscriber, sender: Sender, listener: Listener, clock: StillClock
 ) -> None:
     await activated(subscriber, sender, listener.origin)
     await subscriber.tell()
@@ -416,7 +416,7 @@ async def test_the_sandbox_s_own_origins_are_for_every_client(
 
 
 async def test_what_does_not_open_is_in_error_and_said_to_be(
-    subscriber: Subscriber, sender: Sender, listener: Listener, clock: SetClock
+    subscriber: Subscriber, sender: Sender, listener: Listener, clock: StillClock
 ) -> None:
     await subscriber.subscribe(listener.origin)
     clock.wait(seconds=2)
@@ -431,7 +431,7 @@ async def test_what_does_not_open_is_in_error_and_said_to_be(
 
 
 async def test_one_that_is_deleted_while_it_is_told_stays_deleted(
-    subscriber: Subscriber, sender: Sender, listener: Listener, clock: SetClock
+    subscriber: Subscriber, sender: Sender, listener: Listener, clock: StillClock
 ) -> None:
     own_id = await activated(subscriber, sender, listener.origin)
     await subscriber.tell()

@@ -8,12 +8,13 @@ import pytest
 from httpx import Response
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from tests.oauth_door import ISSUER, MTLS, NAME, NOW, TOKEN, Place, Registry, Servers, Time
+from tests.clocks import Time
+from tests.oauth_door import ISSUER, MTLS, NAME, NOW, TOKEN, Place, Registry, Servers
 from tests.pki import issued
 from wiser_fhir.auth.bearer import CACHE_SECONDS, token_hash
+from wiser_fhir.auth.certificates import thumbprint_of
 from wiser_fhir.errors import Unauthenticated
 from wiser_fhir.oauth.endpoints import Endpoints
-from wiser_fhir.web.connection import thumbprint_of
 
 pytestmark = pytest.mark.usefixtures("client")
 
@@ -131,12 +132,39 @@ async def test_elsewhere_a_revocation_takes_hold_within_the_cache_s_ten_seconds(
     assert not await is_live(elsewhere, token)
 
 
+async def test_a_host_whose_clock_is_slow_takes_and_ends_what_a_fast_one_issued(
+    place: Place, app_engine: AsyncEngine, servers: Servers, registry: Registry
+) -> None:
+    ahead = Time(NOW)
+    ahead.passed = 30
+    fast = Place(app_engine, ahead, servers)
+    token = await fast.token()
+    assert (await about(place, INTROSPECT, token)).json()["active"] is True
+    assert await is_live(place, token)
+    await about(place, REVOKE, token)
+    assert not await is_live(place, token)
+    assert not await is_live(fast, token)
+    assert (await about(place, INTROSPECT, token)).json() == INACTIVE
+    assert ("token.revoke", "revoked", None) in await registry.audited()
+
+
+async def test_a_host_whose_clock_is_fast_ends_what_has_not_ended_for_a_slow_one(
+    place: Place, app_engine: AsyncEngine, time: Time, servers: Servers
+) -> None:
+    token = await place.token()
+    time.passed, ahead = 290, Time(NOW)
+    ahead.passed = 320
+    await about(Place(app_engine, ahead, servers), REVOKE, token)
+    assert not await is_live(place, token)
+
+
 async def test_what_was_looked_up_before_a_revocation_is_not_remembered_after_it(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     token = await place.token()
     authenticator = place.app.state.authenticator
-    look_up, looked, go_on = authenticator._holders._look_up, asyncio.Event(), asyncio.Event()
+    holders = authenticator.embedded._holders
+    look_up, looked, go_on = holders._look_up, asyncio.Event(), asyncio.Event()
 
     async def slow(*asked: Any) -> Any:
         found = await look_up(*asked)
@@ -144,7 +172,7 @@ async def test_what_was_looked_up_before_a_revocation_is_not_remembered_after_it
         await go_on.wait()
         return found
 
-    monkeypatch.setattr(authenticator._holders, "_look_up", slow)
+    monkeypatch.setattr(holders, "_look_up", slow)
     waiting = asyncio.create_task(authenticator.principal([f"Bearer {token}"]))
     await looked.wait()
     await about(place, REVOKE, token)
@@ -161,7 +189,7 @@ async def test_nobody_is_told_anything_who_does_not_show_itself(place: Place, pa
     for value in (
         "Bearer",
         "Bearer " + "a" * 43,
-        "Basic YTpi",
+        "Digest YTpi",
         f"Bearer {token} ",
         "Bearer " * 2_000,
     ):
@@ -173,6 +201,18 @@ async def test_nobody_is_told_anything_who_does_not_show_itself(place: Place, pa
 
 
 @pytest.mark.parametrize("path", [INTROSPECT, REVOKE])
+async def test_a_secret_is_no_proof(place: Place, path: str) -> None:
+    token = await place.token()
+    answer = await place.post(path, {"token": token}, headers={"Authorization": "Basic YTpi"})
+    assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")
+    assert answer.headers["www-authenticate"] == 'Basic realm="wiser-fhir"'
+    by_form = await place.post(path, {"token": token, "client_secret": token})
+    assert (by_form.status_code, by_form.json()["error"]) == (401, "invalid_client")
+    assert by_form.headers["www-authenticate"] == 'Bearer error="invalid_client"'
+    assert await is_live(place, token)
+
+
+@pytest.mark.parametrize("path", [INTROSPECT, REVOKE])
 async def test_a_request_about_no_token_or_shown_in_two_ways(place: Place, path: str) -> None:
     token = await place.token()
     own = {"Authorization": f"Bearer {token}"}
@@ -180,6 +220,7 @@ async def test_a_request_about_no_token_or_shown_in_two_ways(place: Place, path:
         await place.post(path, {}, headers=own),
         await place.post(path, place.shown_by_jwt()),
         await place.post(path, {"token": token, **place.shown_by_jwt()}, headers=own),
+        await place.post(path, {"token": token, "client_secret": token}, headers=own),
         await place.post(path, {"token": [token, token]}, headers=own),
     ):
         assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")

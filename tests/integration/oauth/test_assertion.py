@@ -444,6 +444,20 @@ async def test_keys_at_a_url_are_fetched_from_the_registered_url_alone(
     assert (await place.ask(iss="by-url", sub="by-url")).status_code == 200
 
 
+async def test_a_client_whose_keys_are_away_is_refused_as_any_other_for_five_seconds(
+    place: Place, registry: Registry, servers: Servers
+) -> None:
+    await registry.client("by-url", jwks_url=JWKS_URL)
+    away = await place.ask(iss="by-url", sub="by-url")
+    unknown = await place.ask(iss="nobody", sub="nobody")
+    assert (away.status_code, away.content) == (401, unknown.content)
+    assert away.json()["error"] == "invalid_client"
+    assert ("token.issue", "refused", "keys-away") in await registry.audited()
+    servers.documents[JWKS_URL] = {"keys": [KEY.jwk()]}
+    place.time.passed += 5
+    assert (await place.ask(iss="by-url", sub="by-url")).status_code == 200
+
+
 async def test_a_signature_is_looked_at_once_whoever_asks(
     place: Place, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -462,6 +476,8 @@ async def test_a_signature_is_looked_at_once_whoever_asks(
     )
     for claims, header in (
         ({"iss": "nobody", "sub": "nobody"}, None),
+        ({"iss": "nobody", "sub": "nobody"}, header_for(KEY, alg="RS256")),
+        ({}, header_for(KEY, alg="RS256")),
         ({"iss": "keyless", "sub": "keyless"}, None),
         ({}, header_for(KEY, kid="another")),
         ({}, header_for(KEY, kid=None)),

@@ -6,11 +6,12 @@ from uuid import UUID
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from tests.oauth_door import NOW, Place, Registry, Servers, Time
+from tests.clocks import Time
+from tests.oauth_door import NOW, Place, Registry, Servers
 from tests.pki import EHR_URI, issued
+from wiser_fhir.auth.certificates import thumbprint_of
 from wiser_fhir.errors import Unauthenticated
 from wiser_fhir.sandbox.authority import Issued
-from wiser_fhir.web.connection import thumbprint_of
 
 OTHER_URI = "https://other.example.org/wiser"
 CERTIFICATE = issued()

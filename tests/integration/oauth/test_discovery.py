@@ -3,7 +3,8 @@
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from tests.oauth_door import ISSUER, MTLS, TOKEN, Place, Servers, Time
+from tests.clocks import Time
+from tests.oauth_door import ISSUER, MTLS, TOKEN, Place, Servers
 from wiser_fhir.auth.scopes import ALL_SCOPES
 from wiser_fhir.fhir.elements import Json
 from wiser_fhir.oauth.endpoints import Endpoints

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from tests.clocks import Time
 from tests.hand_made_jwt import ec_pair, header_for, rsa_pair
 from tests.oauth_door import (
     ISSUER,
@@ -22,7 +23,6 @@ from tests.oauth_door import (
     Place,
     Registry,
     Servers,
-    Time,
 )
 from wiser_fhir.auth import assertion
 from wiser_fhir.auth.bearer import token_hash
@@ -165,6 +165,40 @@ async def test_a_client_shows_itself_in_one_way_only(place: Place) -> None:
 
 
 @pytest.mark.parametrize(
+    ("authorization", "challenge"),
+    [
+        ("Basic YTpi", 'Basic realm="wiser-fhir"'),
+        ("basic YTpi", 'Basic realm="wiser-fhir"'),
+        ("Basic", 'Basic realm="wiser-fhir"'),
+        ("Bearer " + "a" * 43, 'Bearer error="invalid_client"'),
+        ("Digest username=a", 'Bearer error="invalid_client"'),
+        ("", 'Bearer error="invalid_client"'),
+    ],
+)
+async def test_in_no_other_way_does_a_client_show_itself(
+    place: Place, registry: Registry, authorization: str, challenge: str
+) -> None:
+    headers = {"Authorization": authorization}
+    asked = {"grant_type": "client_credentials"}
+    answer = await place.post("/oauth/token", asked, headers=headers)
+    assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")
+    assert answer.headers["www-authenticate"] == challenge
+    assert await registry.audited() == [("token.issue", "refused", "authentication")]
+    other = await place.post("/oauth/token", {"grant_type": "password"}, headers=headers)
+    assert (other.status_code, other.json()["error"]) == (400, "unsupported_grant_type")
+    assert "www-authenticate" not in other.headers
+    twice = {**asked, "client_secret": "secret"}
+    both = await place.post("/oauth/token", twice, headers=headers)
+    assert (both.status_code, both.json()["error"]) == (400, "invalid_request")
+
+
+async def test_a_secret_is_no_proof(place: Place) -> None:
+    form = {"grant_type": "client_credentials", "client_id": NAME, "client_secret": "secret"}
+    answer = await place.post("/oauth/token", form)
+    assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")
+
+
+@pytest.mark.parametrize(
     ("content", "headers", "status"),
     [
         (b"{}", {"Content-Type": "application/json"}, 400),
@@ -223,6 +257,9 @@ async def test_one_answer_for_whoever_is_no_client(place: Place, registry: Regis
     assert {each.status_code for each in refused} == {401}
     assert len({each.content for each in refused}) == 1
     assert refused[0].json()["error"] == "invalid_client"
+    assert {each.headers["www-authenticate"] for each in refused} == {
+        'Bearer error="invalid_client"'
+    }
     ours = {"x-request-id", "content-length"}
     assert {tuple(sorted(set(each.headers) - ours)) for each in refused} == {
         tuple(sorted(set(refused[0].headers) - ours))

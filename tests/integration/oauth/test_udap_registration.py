@@ -1,6 +1,7 @@
 """Registering by software statement, on the real database."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -11,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.database import MakeOrganization
+from tests.limits import wide
 from tests.pki import days_ago
 from tests.udap import (
     COMMUNITY,
@@ -28,10 +30,11 @@ from tests.udap import (
 from tests.udap_door import SCOPES, Books, UdapPlace, body_of
 from tests.udap_fixtures import books, registrant, udap
 from wiser_fhir.auth import udap_registrants
-from wiser_fhir.auth.udap_chain import thumbprint
+from wiser_fhir.auth.certificates import thumbprint_of
 from wiser_fhir.auth.udap_registrants import Registrant
 from wiser_fhir.db.engine import transaction
 from wiser_fhir.sandbox.authority import Authority
+from wiser_fhir.web.limits import StrangerLimits
 
 __all__ = ["books", "registrant", "udap"]
 
@@ -70,7 +73,7 @@ async def test_that_somebody_registered_is_on_the_trail_without_a_name(
     detail = {
         "community": COMMUNITY,
         "iss": URI,
-        "certificate": thumbprint(issued().certificate),
+        "certificate": thumbprint_of(issued().der),
     }
     assert await books.rows(query) == [("udap.register", "registered", registrant, False, detail)]
 
@@ -88,7 +91,7 @@ async def test_the_same_again_changes_the_registration_and_keeps_the_client(
     assert answer.json()["scope"] == "system/Task.rs"
     assert await books.clients() == [(client_id, True, ["system/Task.rs"])]
     stored = "select client_name, logo_uri, certificate from udap_registration"
-    assert await books.rows(stored) == [("Renamed", None, thumbprint(renewed.certificate))]
+    assert await books.rows(stored) == [("Renamed", None, thumbprint_of(renewed.der))]
     assert [each[:2] for each in await books.audited()] == [
         ("udap.register", "registered"),
         ("udap.register", "changed"),
@@ -353,7 +356,7 @@ async def test_a_chain_that_nobody_vouches_for_is_not_approved(
 async def test_a_certificate_that_an_operator_took_back_registers_nobody(
     udap: UdapPlace, registrant: UUID
 ) -> None:
-    udap.revoked.thumbprints.add(thumbprint(issued().certificate))
+    udap.revoked.thumbprints.add(thumbprint_of(issued().der))
     answer = await udap.register()
     assert (answer.status_code, answer.json()["error"]) == (400, "unapproved_software_statement")
 
@@ -363,6 +366,20 @@ async def test_where_udap_is_off_there_is_nothing(app_engine: AsyncEngine) -> No
     assert (await place.register()).status_code == 404
     assert (await place.get("/fhir/.well-known/udap")).status_code == 404
     assert (await place.get("/udap/crl")).status_code == 404
+
+
+async def test_who_is_refused_too_often_waits_and_is_told_so_in_the_description(
+    app_engine: AsyncEngine,
+) -> None:
+    place, off = UdapPlace(app_engine), UdapPlace(app_engine, off=True)
+    few = StrangerLimits(0.1, lambda: 0.0)
+    place.app.state.limits = replace(wide(), strangers=few)
+    answers = [await place.post({}), await place.post({}), await off.post({})]
+    assert [each.status_code for each in answers] == [400, 429, 404]
+    assert answers[1].headers["retry-after"] == "10"
+    assert [each.json()["resourceType"] for each in answers[1:]] == ["OperationOutcome"] * 2
+    described = place.app.openapi()["paths"]["/oauth/register"]["post"]["responses"]
+    assert {str(each.status_code) for each in answers} < set(described)
 
 
 async def test_a_jti_may_come_again_when_the_first_is_over(

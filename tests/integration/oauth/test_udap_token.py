@@ -6,9 +6,10 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from httpx import Response
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from tests.hand_made_jwt import header_for, jwt, rsa_pair
+from tests.hand_made_jwt import RsaPair, header_for, jwt, rsa_pair
 from tests.oauth_door import JWT_BEARER, NAME, Registry
 from tests.pki import days_ago
 from tests.udap import (
@@ -26,8 +27,8 @@ from tests.udap import (
 )
 from tests.udap_door import Books, UdapPlace
 from tests.udap_fixtures import books, registrant, udap
-from wiser_fhir.auth.udap_chain import thumbprint
-from wiser_fhir.sandbox.authority import Authority
+from wiser_fhir.auth.certificates import thumbprint_of
+from wiser_fhir.sandbox.authority import Authority, Issued, read_key
 
 __all__ = ["books", "registrant", "udap"]
 
@@ -61,20 +62,15 @@ async def test_what_was_revoked_since_opens_no_more(
     for lists in (authority().crl([issued().serial]), days_ago(authority(), 10).crl()):
         place = UdapPlace(app_engine, trust=trust(lists))
         assert (await place.ask(client_id)).status_code == 401
-    udap.revoked.thumbprints.add(thumbprint(issued().certificate))
+    udap.revoked.thumbprints.add(thumbprint_of(issued().der))
     assert (await udap.ask(client_id)).status_code == 401
 
 
 async def test_a_key_other_than_the_certificate_s_is_refused(udap: UdapPlace) -> None:
     client_id = await udap.client()
     claims = assertion_claims(udap.now(), client_id)
-    form = {
-        "grant_type": "client_credentials",
-        "client_assertion_type": JWT_BEARER,
-        "client_assertion": signed(FOREIGN, claims, x5c=der(issued().chain_pem)),
-    }
-    async with udap.http() as http:
-        assert (await http.post("/oauth/token", data=form)).status_code == 401
+    sent = signed(FOREIGN, claims, x5c=der(issued().chain_pem))
+    assert (await posted(udap, "/oauth/token", sent)).status_code == 401
 
 
 async def test_a_token_is_asked_for_once_by_each_jwt(udap: UdapPlace, books: Books) -> None:
@@ -82,6 +78,18 @@ async def test_a_token_is_asked_for_once_by_each_jwt(udap: UdapPlace, books: Boo
     answers = await asyncio.gather(*(udap.ask(client_id, jti="one-and-the-same") for _ in range(8)))
     assert sorted(each.status_code for each in answers) == [200] + [401] * 7
     assert await books.rows("select count(*) from access_token") == [(1,)]
+
+
+async def posted(udap: UdapPlace, path: str, assertion: str, **more: str) -> Response:
+    """What is answered to whoever shows itself by this JWT."""
+    form = {
+        "grant_type": "client_credentials",
+        "client_assertion_type": JWT_BEARER,
+        "client_assertion": assertion,
+        **more,
+    }
+    async with udap.http() as http:
+        return await http.post(path, data=form)
 
 
 def b2b(**changes: Any) -> dict[str, Any]:
@@ -160,30 +168,50 @@ async def test_a_client_with_keys_of_its_own_does_not_come_by_certificate(
     pair = rsa_pair("own")
     await registry.client(NAME, [pair])
     assert (await udap.ask(NAME)).status_code == 401
-    assert (await books.audited())[-1] == ("token.issue", "refused", "not-by-certificate")
-    header = header_for(pair, x5c=der(issued().chain_pem))
-    form = {
-        "grant_type": "client_credentials",
-        "client_assertion_type": JWT_BEARER,
-        "client_assertion": jwt(pair, header, assertion_claims(udap.now(), NAME)),
-    }
-    async with udap.http() as http:
-        assert (await http.post("/oauth/token", data=form)).status_code == 401
-        plain = jwt(pair, header_for(pair), assertion_claims(udap.now(), NAME))
-        answer = await http.post("/oauth/token", data={**form, "client_assertion": plain})
-        assert answer.status_code == 200
+    assert (await books.audited())[-1] == ("token.issue", "refused", "algorithm")
+    key: Any = read_key(issued().key_pem)
+    by_certificate = RsaPair(key, pair.kid)
+    for signer, status, found in (
+        (by_certificate, 401, ("refused", "signature")),
+        (pair, 200, ("issued", None)),
+    ):
+        header = header_for(pair, x5c=der(issued().chain_pem))
+        sent = jwt(signer, header, assertion_claims(udap.now(), NAME))
+        assert (await posted(udap, "/oauth/token", sent)).status_code == status
+        assert (await books.audited())[-1] == ("token.issue", *found)
 
 
-async def test_who_registered_by_certificate_does_not_come_without_one(udap: UdapPlace) -> None:
+async def test_who_registered_by_certificate_does_not_come_without_one(
+    app_engine: AsyncEngine, udap: UdapPlace, books: Books
+) -> None:
     client_id = await udap.client()
     pair = rsa_pair("own")
-    form = {
-        "grant_type": "client_credentials",
-        "client_assertion_type": JWT_BEARER,
-        "client_assertion": jwt(pair, header_for(pair), assertion_claims(udap.now(), client_id)),
-    }
-    async with udap.http() as http:
-        assert (await http.post("/oauth/token", data=form)).status_code == 401
+    sent = jwt(pair, header_for(pair), assertion_claims(udap.now(), client_id))
+    assert (await posted(udap, "/oauth/token", sent)).status_code == 401
+    assert (await books.audited())[-1] == ("token.issue", "refused", "x5c")
+    off = UdapPlace(app_engine, off=True)
+    assert (await off.ask(client_id)).status_code == 401
+
+
+@pytest.mark.parametrize("path", ["/oauth/introspect", "/oauth/revoke"])
+async def test_only_who_asks_for_a_token_says_on_whose_behalf(udap: UdapPlace, path: str) -> None:
+    client_id = await udap.client()
+    token = (await udap.ask(client_id)).json()["access_token"]
+
+    async def about(holder: Issued, **changes: Any) -> Response:
+        claims = assertion_claims(udap.now(), client_id, **{"extensions": None, **changes})
+        return await posted(udap, path, signed(holder, claims), token=token)
+
+    for refused in (
+        await about(issued("urn:example:two")),
+        await about(FOREIGN),
+        await about(issued(), iat=None),
+        await about(issued(), aud=f"{ORIGIN}/fhir"),
+    ):
+        assert (refused.status_code, refused.json()["error"]) == (401, "invalid_client")
+    assert (await about(issued())).status_code == 200
+    assert (await about(issued(), jti="one-and-the-same")).status_code == 200
+    assert (await about(issued(), jti="one-and-the-same")).status_code == 401
 
 
 async def test_in_production_its_token_is_bound_to_the_certificate_of_the_same_uri(
@@ -195,9 +223,7 @@ async def test_in_production_its_token_is_bound_to_the_certificate_of_the_same_u
     assert (await udap.ask(client_id)).status_code == 401
     assert (await udap.ask(client_id, shown=issued("urn:example:two"))).status_code == 401
     assert (await udap.ask(client_id, shown=tls)).status_code == 200
-    assert await books.rows("select certificate from access_token") == [
-        (thumbprint(tls.certificate),)
-    ]
+    assert await books.rows("select certificate from access_token") == [(thumbprint_of(tls.der),)]
 
 
 @pytest.mark.parametrize("uri", [None, "urn:example:two"])

@@ -10,7 +10,8 @@ from httpx import Response
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.bundles import Json
-from tests.integration.pas.door import ORIGIN, PATHS, Client, FixedClock
+from tests.clocks import StillClock
+from tests.integration.pas.door import ORIGIN, PATHS, Client
 from wiser_fhir.audit.recorder import Recorder
 from wiser_fhir.db.engine import transaction
 from wiser_fhir.egress.scanner import Scanner, ScannerAway, Verdict
@@ -135,7 +136,7 @@ class Worker:
     """The worker's part, by the app's clock."""
 
     engine: AsyncEngine
-    clock: FixedClock
+    clock: StillClock
     scanner: Scanner | None = field(default_factory=Clears)
 
     async def run(self) -> int:

@@ -1,39 +1,29 @@
 """The app in this process on a real Postgres, with a clock that stands still."""
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from fastapi import FastAPI
 from httpx import AsyncClient
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from tests.apps import sandbox_app
 from tests.bundles import Line
-from tests.integration.pas.door import (
-    LINES,
-    NOW,
-    Client,
-    FixedClock,
-    MakeClient,
-    Rows,
-    caller,
-    register,
-)
+from tests.clocks import StillClock
+from tests.integration.pas.door import LINES, NOW, Client, MakeClient, Rows, caller, register
 from tests.integration.pas.door import ORIGIN as OUR_ORIGIN
 from tests.vaults import ENVIRONMENT
-from wiser_fhir.app import create_app
 from wiser_fhir.db.embedded import Urls
-from wiser_fhir.settings import Settings
 
 
 @pytest.fixture(scope="session")
-def still_clock() -> FixedClock:
+def still_clock() -> StillClock:
     """The app's clock; `clock` sets it right again for each test."""
-    return FixedClock()
+    return StillClock(NOW)
 
 
 @pytest.fixture
-def clock(still_clock: FixedClock) -> FixedClock:
+def clock(still_clock: StillClock) -> StillClock:
     """The app's clock, at NOW."""
     still_clock.now = NOW
     return still_clock
@@ -41,21 +31,11 @@ def clock(still_clock: FixedClock) -> FixedClock:
 
 @pytest.fixture(scope="session")
 async def app(
-    database: Urls, still_clock: FixedClock, tmp_path_factory: pytest.TempPathFactory
+    database: Urls, still_clock: StillClock, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[FastAPI]:
     """The application as a sandbox serves it, on this worker's database."""
-    data: Path = tmp_path_factory.mktemp("data")
-    settings = Settings.from_env(
-        {
-            "WISER_MODE": "sandbox",
-            "WISER_DATABASE_URL": database.app,
-            "WISER_DATA_DIR": str(data),
-            **ENVIRONMENT,
-            "WISER_PUBLIC_URL": OUR_ORIGIN,
-        }
-    )
-    app = create_app(settings, still_clock)
-    async with app.router.lifespan_context(app):
+    folder = tmp_path_factory.mktemp("data")
+    async with sandbox_app(database.app, still_clock, folder, OUR_ORIGIN, **ENVIRONMENT) as app:
         yield app
 
 
@@ -68,7 +48,7 @@ async def stranger(app: FastAPI) -> AsyncIterator[AsyncClient]:
 
 @pytest.fixture
 def make_client(
-    superuser_engine: AsyncEngine, stranger: AsyncClient, clock: FixedClock, clean_database: None
+    superuser_engine: AsyncEngine, stranger: AsyncClient, clock: StillClock, clean_database: None
 ) -> MakeClient:
     """Registers a client and gives it a token; see `register`."""
 

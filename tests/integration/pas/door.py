@@ -55,16 +55,6 @@ _CASE_TABLES = (
 )
 
 
-@dataclass
-class FixedClock:
-    """Stands still until a test sets it."""
-
-    now: datetime = NOW
-
-    def __call__(self) -> datetime:
-        return self.now
-
-
 @dataclass(frozen=True)
 class Client:
     """One system of an organization, with a token, at one line's base path."""

@@ -8,6 +8,7 @@ import pytest
 from httpx import AsyncClient
 
 from tests.bundles import Json, Line, inquiry_bundle, request_bundle, valid_npi
+from tests.clocks import StillClock
 from tests.integration.pas.door import (
     CARE_UNMET,
     FHIR_JSON,
@@ -15,7 +16,6 @@ from tests.integration.pas.door import (
     NOW,
     PATHS,
     Client,
-    FixedClock,
     MakeClient,
     Rows,
     claim_response,
@@ -68,7 +68,7 @@ async def test_an_expired_token_is_none(make_client: MakeClient, line: Line) -> 
     assert answer.headers["www-authenticate"].startswith("Bearer")
 
 
-async def test_a_token_ends_while_in_use(client: Client, clock: FixedClock) -> None:
+async def test_a_token_ends_while_in_use(client: Client, clock: StillClock) -> None:
     clock.now = NOW + timedelta(hours=1)
     outcome_of(await client.get("ClaimResponse/x"), 401)
 

@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from tests.bundles import MEMBERS, Json, request_bundle
+from tests.clocks import StillClock
 from tests.database import become_app
 from tests.integration.pas.attaching import (
     NOTES,
@@ -26,8 +27,9 @@ from tests.integration.pas.attaching import (
     document,
     said,
 )
-from tests.integration.pas.door import CARE_UNMET, MET, Client, FixedClock, MakeClient, Rows
+from tests.integration.pas.door import CARE_UNMET, MET, Client, MakeClient, Rows
 from tests.update_bundles import cancel_of, update_of
+from tests.vaults import destroy
 from wiser_fhir.db.engine import transaction
 from wiser_fhir.errors import Conflict, NotFound
 from wiser_fhir.priorauth.attachments import Attachments
@@ -39,7 +41,7 @@ HELD = "No request of yours has this number and member yet"
 
 
 @pytest.fixture
-def worker(app_engine: AsyncEngine, clock: FixedClock) -> Worker:
+def worker(app_engine: AsyncEngine, clock: StillClock) -> Worker:
     return Worker(app_engine, clock)
 
 
@@ -69,7 +71,7 @@ async def events(rows: Rows) -> list[str]:
 
 
 async def test_a_document_that_was_asked_for_brings_its_case_on(
-    client: Client, worker: Worker, rows: Rows, clock: FixedClock
+    client: Client, worker: Worker, rows: Rows, clock: StillClock
 ) -> None:
     case = await pended(client, rows)
     await worker.ask(client, case["id"])
@@ -218,7 +220,7 @@ async def test_what_is_cleared_after_a_cancel_answers_nothing(
 
 
 async def test_more_is_waited_for_where_more_was_promised(
-    client: Client, worker: Worker, rows: Rows, clock: FixedClock
+    client: Client, worker: Worker, rows: Rows, clock: StillClock
 ) -> None:
     case = await pended(client, rows)
     await worker.ask(client, case["id"], Wanted(code=NOTES), Wanted(code=IMAGING))
@@ -247,7 +249,7 @@ async def test_who_says_that_nothing_follows_has_answered_without_the_rest(
 
 
 async def test_that_nothing_follows_holds_until_something_follows(
-    client: Client, worker: Worker, rows: Rows, clock: FixedClock
+    client: Client, worker: Worker, rows: Rows, clock: StillClock
 ) -> None:
     case = await pended(client, rows)
     await worker.ask(client, case["id"], Wanted(code=NOTES), Wanted(code=IMAGING))
@@ -266,7 +268,7 @@ async def test_that_nothing_follows_holds_until_something_follows(
 
 
 async def test_what_was_said_before_the_asking_says_nothing_of_it(
-    client: Client, worker: Worker, rows: Rows, clock: FixedClock
+    client: Client, worker: Worker, rows: Rows, clock: StillClock
 ) -> None:
     case = await pended(client, rows)
     notes = attachment(code=NOTES)
@@ -441,7 +443,7 @@ async def test_without_a_scanner_everything_stays_in_quarantine(
 
 
 async def test_a_scanner_that_was_away_is_asked_again(
-    client: Client, worker: Worker, rows: Rows, clock: FixedClock
+    client: Client, worker: Worker, rows: Rows, clock: StillClock
 ) -> None:
     case = await pended(client, rows)
     await attach(client, call(case["trace_value"], case["mbi"]))
@@ -483,6 +485,17 @@ async def test_of_many_files_of_one_organization_a_worker_takes_some_at_a_time(
     assert await clearing.check_quarantined(client.organization_id) == 2
     assert await clearing.check_quarantined(client.organization_id) == 1
     assert await kept(rows) == ["clear"] * 3
+
+
+async def test_the_erased_keep_no_file_of_others_in_quarantine(
+    make_client: MakeClient, worker: Worker, rows: Rows, owner_engine: AsyncEngine
+) -> None:
+    erased, ours = await make_client(), await make_client()
+    for each in (erased, ours):
+        await attach(each, call("no such number", MEMBERS[0].mbi))
+    await destroy(owner_engine, erased.organization_id)
+    assert await worker.run() == 1
+    assert await kept(rows) == ["quarantined", "clear"]
 
 
 async def test_files_are_stored_as_they_are(db: AsyncConnection) -> None:

@@ -11,8 +11,9 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.bundles import Json, request_bundle
+from tests.clocks import StillClock
 from tests.integration.pas.attaching import Away, Clears, Finds, Worker
-from tests.integration.pas.door import CARE_UNMET, MET, Client, FixedClock, MakeClient, Rows
+from tests.integration.pas.door import CARE_UNMET, MET, Client, MakeClient, Rows
 from tests.update_bundles import update_of
 from wiser_fhir.egress.scanner import ScannerAway, Verdict
 from wiser_fhir.errors import Conflict
@@ -38,7 +39,7 @@ class Sees:
 
 
 @pytest.fixture
-def worker(app_engine: AsyncEngine, clock: FixedClock) -> Worker:
+def worker(app_engine: AsyncEngine, clock: StillClock) -> Worker:
     return Worker(app_engine, clock)
 
 
@@ -211,7 +212,7 @@ class Together:
 
 
 async def test_a_scanner_that_is_away_leaves_it_for_later(
-    client: Client, worker: Worker, rows: Rows, clock: FixedClock
+    client: Client, worker: Worker, rows: Rows, clock: StillClock
 ) -> None:
     await sent(client)
     job = worker.looking(Away())
@@ -226,7 +227,7 @@ async def test_a_scanner_that_is_away_leaves_it_for_later(
 
 
 async def test_what_was_looked_at_before_the_scanner_went_away_stays_looked_at(
-    client: Client, worker: Worker, rows: Rows, clock: FixedClock
+    client: Client, worker: Worker, rows: Rows, clock: StillClock
 ) -> None:
     await sent(client, b"One.", b"Two.")
     job = worker.looking(OnceAway(at=2))

@@ -15,13 +15,14 @@ from sqlalchemy import text
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from tests.apps import sandbox_app
 from tests.bundles import Line, inquiry_bundle, request_bundle
+from tests.clocks import StillClock
 from tests.integration.pas.deciders import decide_with
 from tests.integration.pas.door import (
     MET,
     ORIGIN,
     Client,
-    FixedClock,
     Rows,
     actions,
     caller,
@@ -29,10 +30,8 @@ from tests.integration.pas.door import (
     register,
 )
 from tests.vaults import ENVIRONMENT
-from wiser_fhir.app import create_app
 from wiser_fhir.db.embedded import Urls
 from wiser_fhir.priorauth.models import Site
-from wiser_fhir.settings import Settings
 
 # The numbers we give
 
@@ -175,21 +174,12 @@ async def plugged(url: str, folder: Path) -> AsyncIterator[tuple[str, Cable]]:
 
 @pytest.fixture
 async def cabled(
-    database: Urls, clock: FixedClock, tmp_path: Path, clean_database: None
+    database: Urls, clock: StillClock, tmp_path: Path, clean_database: None
 ) -> AsyncIterator[tuple[AsyncClient, Cable]]:
     """The app with its database behind a cable."""
     async with plugged(database.app, tmp_path) as (url, cable):
-        settings = Settings.from_env(
-            {
-                "WISER_MODE": "sandbox",
-                "WISER_DATABASE_URL": url,
-                "WISER_DATA_DIR": str(tmp_path),
-                **ENVIRONMENT,
-                "WISER_PUBLIC_URL": ORIGIN,
-            }
-        )
-        app = create_app(settings, clock)
-        async with app.router.lifespan_context(app), caller(app) as http:
+        running = sandbox_app(url, clock, tmp_path, ORIGIN, **ENVIRONMENT)
+        async with running as app, caller(app) as http:
             yield http, cable
 
 

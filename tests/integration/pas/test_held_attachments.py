@@ -9,15 +9,9 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.bundles import MEMBERS, Json, request_bundle
+from tests.clocks import StillClock
 from tests.integration.pas.attaching import Finds, Worker, attach, attachment, call, document, said
-from tests.integration.pas.door import (
-    CARE_UNMET,
-    Client,
-    FixedClock,
-    MakeClient,
-    Rows,
-    outcome_of,
-)
+from tests.integration.pas.door import CARE_UNMET, Client, MakeClient, Rows, outcome_of
 
 HELD = "No request of yours has this number and member yet: held until it comes."
 FULL = (
@@ -27,7 +21,7 @@ FULL = (
 
 
 @pytest.fixture
-def worker(app_engine: AsyncEngine, clock: FixedClock) -> Worker:
+def worker(app_engine: AsyncEngine, clock: StillClock) -> Worker:
     return Worker(app_engine, clock)
 
 
@@ -89,7 +83,7 @@ async def test_what_was_refused_takes_no_room(
 
 
 async def test_what_is_held_for_ninety_days_lapses_and_its_record_stays(
-    client: Client, worker: Worker, rows: Rows, clock: FixedClock
+    client: Client, worker: Worker, rows: Rows, clock: StillClock
 ) -> None:
     await attach(client, unasked(1))
     await worker.run()
@@ -108,7 +102,7 @@ async def test_what_is_held_for_ninety_days_lapses_and_its_record_stays(
 
 
 async def test_what_has_lapsed_is_matched_to_nothing_and_may_be_sent_anew(
-    client: Client, worker: Worker, rows: Rows, clock: FixedClock
+    client: Client, worker: Worker, rows: Rows, clock: StillClock
 ) -> None:
     bundle = request_bundle(client.line, answers=CARE_UNMET)
     trace = bundle["entry"][0]["resource"]["identifier"][0]["value"]
@@ -126,7 +120,7 @@ async def test_what_has_lapsed_is_matched_to_nothing_and_may_be_sent_anew(
 
 
 async def test_a_file_stays_as_long_as_a_later_call_brings_it_too(
-    client: Client, worker: Worker, rows: Rows, clock: FixedClock
+    client: Client, worker: Worker, rows: Rows, clock: StillClock
 ) -> None:
     await attach(client, call("1", MEMBERS[0].mbi, final=False))
     clock.now += timedelta(days=60)
@@ -142,7 +136,7 @@ async def test_a_file_stays_as_long_as_a_later_call_brings_it_too(
 
 
 async def test_what_is_with_a_request_or_for_a_claim_never_lapses(
-    client: Client, worker: Worker, rows: Rows, clock: FixedClock
+    client: Client, worker: Worker, rows: Rows, clock: StillClock
 ) -> None:
     await client.submit(request_bundle(client.line, answers=CARE_UNMET))
     (case,) = await rows.cases()
@@ -167,7 +161,7 @@ async def test_what_is_with_a_request_or_for_a_claim_never_lapses(
 async def test_what_has_lapsed_never_comes_back(
     client: Client,
     worker: Worker,
-    clock: FixedClock,
+    clock: StillClock,
     superuser_engine: AsyncEngine,
     statement: str,
     refused: str,

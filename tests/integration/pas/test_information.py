@@ -6,11 +6,11 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.bundles import Line, request_bundle
+from tests.clocks import StillClock
 from tests.integration.pas.attaching import Worker
 from tests.integration.pas.door import (
     CARE_UNMET,
     Client,
-    FixedClock,
     MakeClient,
     Rows,
     claim_response,
@@ -25,7 +25,7 @@ NOBODY = "6f1f3a52-3f7e-4c0a-9d1e-6a1a1c0d2f77"
 
 
 @pytest.fixture
-def worker(app_engine: AsyncEngine, clock: FixedClock) -> Worker:
+def worker(app_engine: AsyncEngine, clock: StillClock) -> Worker:
     return Worker(app_engine, clock)
 
 

@@ -12,12 +12,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.bundle_values import MEMBERS, Item
 from tests.bundles import Json, Line, inquiry_bundle, request_bundle, valid_npi
+from tests.clocks import StillClock
 from tests.integration.pas.door import (
     CARE_UNMET,
     LINES,
     MET,
     Client,
-    FixedClock,
     MakeClient,
     Rows,
     actions,
@@ -83,7 +83,7 @@ async def test_a_number_with_another_member_finds_nothing(client: Client, line: 
 
 
 async def test_a_member_finds_everything_latest_first(
-    client: Client, line: Line, clock: FixedClock
+    client: Client, line: Line, clock: StillClock
 ) -> None:
     first = await _affirmed(client, line, seed="first")
     clock.now += timedelta(minutes=5)
@@ -322,7 +322,7 @@ async def test_a_superseded_number_finds_the_present_authorization(
 
 
 async def test_the_number_of_a_resubmitted_request_finds_what_followed_it(
-    client: Client, line: Line, app: FastAPI, superuser_engine: AsyncEngine, clock: FixedClock
+    client: Client, line: Line, app: FastAPI, superuser_engine: AsyncEngine, clock: StillClock
 ) -> None:
     """The latest first; its own number finds it alone."""
     pended = await _pended(client, line)

@@ -10,12 +10,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.bundle_values import MEMBERS
 from tests.bundles import Json, Line, inquiry_bundle, request_bundle
+from tests.clocks import StillClock
 from tests.integration.pas.door import (
     CARE_UNMET,
     MET,
     NOW,
     Client,
-    FixedClock,
     MakeClient,
     Rows,
     claim_response,
@@ -89,7 +89,7 @@ async def test_a_denial_after_review_has_both_times(
     app: FastAPI,
     client: Client,
     line: Line,
-    clock: FixedClock,
+    clock: StillClock,
     records: Records,
     superuser_engine: AsyncEngine,
     owner_engine: AsyncEngine,
@@ -124,7 +124,7 @@ async def test_a_denial_after_review_has_both_times(
 
 
 async def test_updates_and_cancels_are_exchanges_of_the_request(
-    client: Client, line: Line, clock: FixedClock, records: Records, owner_engine: AsyncEngine
+    client: Client, line: Line, clock: StillClock, records: Records, owner_engine: AsyncEngine
 ) -> None:
     sent = request_bundle(line, answers=CARE_UNMET)
     await client.at(line).submit(sent)
@@ -202,7 +202,7 @@ async def test_what_was_dismissed_was_not_reviewed(
 
 
 async def test_pages_lose_nothing_and_repeat_nothing(
-    make_client: MakeClient, records: Records, clock: FixedClock
+    make_client: MakeClient, records: Records, clock: StillClock
 ) -> None:
     for member in MEMBERS[:2]:
         client = await make_client()
@@ -215,7 +215,7 @@ async def test_pages_lose_nothing_and_repeat_nothing(
         assert await records(page=page) == whole
 
 
-async def test_days_are_eastern(client: Client, records: Records, clock: FixedClock) -> None:
+async def test_days_are_eastern(client: Client, records: Records, clock: StillClock) -> None:
     await client.submit(request_bundle(answers=MET))
     assert len(await records(Days(date(2026, 11, 20), date(2026, 11, 20)))) == 1
     assert await records(Days(date(2019, 1, 1), date(2019, 12, 31))) == []

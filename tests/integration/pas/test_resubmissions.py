@@ -10,11 +10,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.bundle_values import MEMBERS, Item
 from tests.bundles import Json, Line, request_bundle, valid_npi
+from tests.clocks import StillClock
 from tests.integration.pas.door import (
     CARE_UNMET,
     MET,
     Client,
-    FixedClock,
     MakeClient,
     Rows,
     actions,
@@ -92,7 +92,7 @@ async def _findings(rows: Rows) -> list[str]:
 
 
 async def test_a_resubmission_that_tells_enough_is_affirmed(
-    world: World, rows: Rows, clock: FixedClock
+    world: World, rows: Rows, clock: StillClock
 ) -> None:
     _, number = await world.not_affirmed(request_bundle(world.line, answers=CARE_UNMET))
     clock.now += timedelta(days=1)
@@ -190,7 +190,7 @@ async def test_and_for_nobody_else(world: World, make_client: MakeClient, rows: 
 
 
 async def test_an_update_of_a_resubmission_still_follows(
-    world: World, rows: Rows, clock: FixedClock
+    world: World, rows: Rows, clock: StillClock
 ) -> None:
     _, number = await world.not_affirmed(request_bundle(world.line, answers=CARE_UNMET))
     clock.now += timedelta(hours=1)
@@ -206,7 +206,7 @@ async def test_an_update_of_a_resubmission_still_follows(
 # The chain
 
 
-async def test_a_chain_is_walked_from_any_of_its_cases(world: World, clock: FixedClock) -> None:
+async def test_a_chain_is_walked_from_any_of_its_cases(world: World, clock: StillClock) -> None:
     cases: list[str] = []
     numbers: list[str | None] = [None]
     for seed in ("first", "second", "third"):
@@ -224,7 +224,7 @@ async def test_a_chain_is_walked_from_any_of_its_cases(world: World, clock: Fixe
         assert {str(link.status) for link in chain} == {"non-affirmed"}
 
 
-async def test_a_chain_may_branch(world: World, clock: FixedClock) -> None:
+async def test_a_chain_may_branch(world: World, clock: StillClock) -> None:
     first, number = await world.not_affirmed(request_bundle(world.line, answers=CARE_UNMET))
     later = []
     for seed in ("one", "other"):
@@ -261,7 +261,7 @@ async def test_a_number_from_before_an_update_leads_to_its_case(world: World) ->
     assert [str(link.case_id) for link in await world.chain(sent["id"])] == [first_id, sent["id"]]
 
 
-async def test_what_came_before_is_shown_with_the_new_case(world: World, clock: FixedClock) -> None:
+async def test_what_came_before_is_shown_with_the_new_case(world: World, clock: StillClock) -> None:
     first = request_bundle(world.line, answers=CARE_UNMET)
     first_id, number = await world.not_affirmed(first)
     clock.now += timedelta(days=1)

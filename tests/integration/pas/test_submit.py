@@ -13,6 +13,7 @@ from fastapi import FastAPI
 
 from tests.bundle_values import MEMBERS, USUAL, Form, Member
 from tests.bundles import Json, Line, inquiry_bundle, request_bundle
+from tests.clocks import StillClock
 from tests.integration.pas.deciders import decide_with, serve_only
 from tests.integration.pas.dismissals import DISMISSALS, EACH
 from tests.integration.pas.door import (
@@ -20,7 +21,6 @@ from tests.integration.pas.door import (
     LINES,
     MET,
     Client,
-    FixedClock,
     MakeClient,
     Rows,
     actions,
@@ -258,7 +258,7 @@ async def test_how_the_payer_works_is_not_told(
 
 
 async def test_a_day_counts_by_eastern_time(
-    make_client: MakeClient, rows: Rows, clock: FixedClock
+    make_client: MakeClient, rows: Rows, clock: StillClock
 ) -> None:
     """An hour after midnight in UTC it is still the evening before where days are counted."""
     client = await make_client(ttl=timedelta(hours=24))

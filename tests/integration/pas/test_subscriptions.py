@@ -9,12 +9,12 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.bundles import Json, Line, as_bytes, request_bundle
+from tests.clocks import StillClock
 from tests.integration.pas.door import (
     CARE_UNMET,
     ORIGIN,
     PATHS,
     Client,
-    FixedClock,
     MakeClient,
     Rows,
     outcome_of,
@@ -304,7 +304,7 @@ async def test_a_deleted_one_is_gone_with_its_secrets_and_its_record_stays(
 
 
 async def test_a_changed_one_begins_with_a_handshake_and_counts_on(
-    subscriber: Client, line: Line, rows: Rows, app_engine: AsyncEngine, clock: FixedClock
+    subscriber: Client, line: Line, rows: Rows, app_engine: AsyncEngine, clock: StillClock
 ) -> None:
     kept = await subscribed(subscriber, a_subscription(line))
     await pended(subscriber)

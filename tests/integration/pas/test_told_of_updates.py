@@ -3,8 +3,9 @@
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.bundles import Line, request_bundle
+from tests.clocks import StillClock
 from tests.integration.pas.attaching import Worker, attach, call
-from tests.integration.pas.door import CARE_UNMET, Client, FixedClock, Rows, claim_response
+from tests.integration.pas.door import CARE_UNMET, Client, Rows, claim_response
 from tests.integration.pas.subscribing import HOST, may_be_told, subscribed
 from tests.subscriptions import a_subscription, parameters
 from tests.update_bundles import cancel_of, update_of
@@ -38,7 +39,7 @@ async def test_what_is_asked_for_and_what_comes_are_events(
     app_engine: AsyncEngine,
     line: Line,
     rows: Rows,
-    clock: FixedClock,
+    clock: StillClock,
 ) -> None:
     """The request is pended before and after."""
     sender, worker = client.at(line), Worker(app_engine, clock)

@@ -6,15 +6,8 @@ import orjson
 import pytest
 
 from tests.bundles import Json, Line, request_bundle
-from tests.integration.pas.door import (
-    CARE_UNMET,
-    MET,
-    Client,
-    FixedClock,
-    Rows,
-    actions,
-    claim_response,
-)
+from tests.clocks import StillClock
+from tests.integration.pas.door import CARE_UNMET, MET, Client, Rows, actions, claim_response
 from tests.update_bundles import cancel_of, claim_of, on, update_of, withdraw
 from wiser_fhir.fhir import codes
 
@@ -77,7 +70,7 @@ async def test_every_request_of_a_chain_is_kept(client: Client, line: Line, rows
 
 
 async def test_an_update_in_review_keeps_the_clock(
-    client: Client, line: Line, rows: Rows, clock: FixedClock
+    client: Client, line: Line, rows: Rows, clock: StillClock
 ) -> None:
     sender = client.at(line)
     first = request_bundle(line, answers=CARE_UNMET)
@@ -242,7 +235,7 @@ async def test_an_update_may_come_by_the_other_line(client: Client, line: Line) 
 
 
 async def test_of_two_requests_with_one_number_the_last_is_meant(
-    client: Client, line: Line, rows: Rows, clock: FixedClock
+    client: Client, line: Line, rows: Rows, clock: StillClock
 ) -> None:
     sender = client.at(line)
     older = request_bundle(line, seed="older", trace="same", answers=MET)

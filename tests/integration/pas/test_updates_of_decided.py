@@ -10,11 +10,11 @@ from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.bundles import Json, Line, inquiry_bundle, request_bundle
+from tests.clocks import StillClock
 from tests.integration.pas.door import (
     CARE_UNMET,
     MET,
     Client,
-    FixedClock,
     Rows,
     actions,
     claim_response,
@@ -48,7 +48,7 @@ async def _numbers(rows: Rows) -> list[tuple[str, int, str]]:
 
 
 async def test_what_software_affirmed_it_affirms_again(
-    client: Client, line: Line, rows: Rows, clock: FixedClock
+    client: Client, line: Line, rows: Rows, clock: StillClock
 ) -> None:
     sender = client.at(line)
     first = request_bundle(line, answers=MET)
@@ -101,7 +101,7 @@ async def test_what_has_to_be_reviewed_again_keeps_its_number_until_then(
     client: Client,
     line: Line,
     rows: Rows,
-    clock: FixedClock,
+    clock: StillClock,
 ) -> None:
     sender = client.at(line)
     first = request_bundle(line, answers=CARE_UNMET)
@@ -137,7 +137,7 @@ async def test_to_take_a_line_away_leaves_the_other_decisions(
     client: Client,
     line: Line,
     rows: Rows,
-    clock: FixedClock,
+    clock: StillClock,
 ) -> None:
     """Nothing is said that a clinician would have to look at."""
     sender = client.at(line)
@@ -163,7 +163,7 @@ async def test_to_take_a_line_away_leaves_the_other_decisions(
 
 
 async def test_what_software_affirmed_stands_without_a_line_too(
-    client: Client, line: Line, rows: Rows, clock: FixedClock
+    client: Client, line: Line, rows: Rows, clock: StillClock
 ) -> None:
     sender = client.at(line)
     first = request_bundle(line, answers=MET, codes=TWO)
@@ -175,7 +175,7 @@ async def test_what_software_affirmed_stands_without_a_line_too(
 
 
 async def test_decisions_do_not_stand_on_a_licence_that_ended(
-    app: FastAPI, superuser_engine: AsyncEngine, client: Client, line: Line, clock: FixedClock
+    app: FastAPI, superuser_engine: AsyncEngine, client: Client, line: Line, clock: StillClock
 ) -> None:
     sender = client.at(line)
     first = request_bundle(line, answers=CARE_UNMET, codes=TWO)

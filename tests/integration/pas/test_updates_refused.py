@@ -13,12 +13,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.bundle_values import MEMBERS
 from tests.bundles import Json, Line, request_bundle
+from tests.clocks import StillClock
 from tests.integration.pas.deciders import decide_with
 from tests.integration.pas.door import (
     CARE_UNMET,
     MET,
     Client,
-    FixedClock,
     MakeClient,
     Rows,
     actions,
@@ -229,7 +229,7 @@ async def test_an_update_that_leaves_nothing_of_the_model_is_refused(
 
 
 async def test_an_update_that_is_sent_again_changes_nothing(
-    world: World, rows: Rows, clock: FixedClock
+    world: World, rows: Rows, clock: StillClock
 ) -> None:
     first = request_bundle(world.line, answers=MET)
     await world.sent(first)

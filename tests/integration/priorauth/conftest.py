@@ -4,8 +4,9 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.cases import a_submission
+from tests.clocks import StillClock
 from tests.database import MakeCase, MakeOrganization
-from tests.reviewing import SERVICE, MakePerson, MovedClock, a_desk, insert_person
+from tests.reviewing import NOW, SERVICE, MakePerson, a_desk, insert_person
 from wiser_fhir.auth.people import Reviewer
 from wiser_fhir.priorauth.desk import Desk
 from wiser_fhir.priorauth.models import CaseStatus, PriorAuthorization, RequestKind
@@ -37,13 +38,13 @@ async def coordinator(make_person: MakePerson) -> Reviewer:
 
 
 @pytest.fixture
-def now() -> MovedClock:
+def now() -> StillClock:
     """The clock of the desk, five hours after receipt until a test moves it."""
-    return MovedClock()
+    return StillClock(NOW)
 
 
 @pytest.fixture
-def desk(app_engine: AsyncEngine, now: MovedClock) -> Desk:
+def desk(app_engine: AsyncEngine, now: StillClock) -> Desk:
     """The desk, on the application's connections."""
     return a_desk(app_engine, now)
 

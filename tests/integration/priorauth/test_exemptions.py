@@ -10,12 +10,12 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.cases import a_submission
+from tests.clocks import StillClock
 from tests.database import MakeCase, MakeOrganization
 from tests.exempting import exempted
 from tests.reviewing import (
     CATALOGUE,
     SERVICE,
-    MovedClock,
     affirm,
     by,
     determination,
@@ -123,7 +123,7 @@ async def test_a_case_counts_once_by_its_first_determination(
     requested: Requests,
     review: ReviewService,
     clinician: Reviewer,
-    now: MovedClock,
+    now: StillClock,
 ) -> None:
     (case,) = await requested(1)
     await sent_again(app_engine, case)

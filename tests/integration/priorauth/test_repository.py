@@ -583,8 +583,9 @@ async def test_a_superseded_number_finds_the_present_state(
         for statement in (
             "update utn set state = 'superseded', ended_at = now() where utn = :old",
             "insert into determination (organization_id, case_id, sequence, revision, outcome,"
-            " decided_at, decided_by, input_sha256) select organization_id, case_id, sequence, 2,"
-            " outcome, decided_at, decided_by, input_sha256 from determination where case_id = :id",
+            " decided_at, decided_by, input_sha256, mac) select organization_id, case_id, sequence,"
+            " 2, outcome, decided_at, decided_by, input_sha256, mac from determination"
+            " where case_id = :id",
             "update case_item set revision = 2 where case_id = :id",
             "update prior_auth_case set revision = 2 where id = :id",
             "insert into utn (utn, organization_id, case_id, revision, source, state,"

@@ -6,12 +6,12 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.cases import ORDERING_NPI, RECEIVED, RENDERING_NPI, REQUESTER_NPI, a_submission
+from tests.clocks import StillClock
 from tests.database import MakeCase, MakeOrganization
 from tests.reviewing import (
     NOW,
     SERVICE,
     MakePerson,
-    MovedClock,
     affirm,
     by,
     determination,
@@ -107,7 +107,7 @@ async def test_it_shows_what_happened_in_order(
     app_engine: AsyncEngine,
     pended: PriorAuthorization,
     clinician: Reviewer,
-    now: MovedClock,
+    now: StillClock,
 ) -> None:
     await review.note(by(clinician), pended.id, "Called the office.")
     await sent_again(app_engine, pended)
@@ -153,7 +153,7 @@ async def test_it_says_how_near_the_deadline_is(
     review: ReviewService,
     pended: PriorAuthorization,
     clinician: Reviewer,
-    now: MovedClock,
+    now: StillClock,
 ) -> None:
     seen = []
     for days in (1, 2, 3, 4):

@@ -10,12 +10,12 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.cases import ORDERING_NPI, RECEIVED, RENDERING_NPI, a_submission
+from tests.clocks import StillClock
 from tests.database import MakeCase, MakeOrganization
 from tests.reviewing import (
     NOW,
     SERVICE,
     MakePerson,
-    MovedClock,
     NumbersInTurn,
     a_desk,
     affirm,
@@ -295,7 +295,7 @@ async def test_a_licence_that_has_ended_decides_nothing(
     review: ReviewService,
     pended: PriorAuthorization,
     make_person: MakePerson,
-    now: MovedClock,
+    now: StillClock,
 ) -> None:
     person = await make_person(licence_expires=date(2026, 4, 7))
     now.now = RECEIVED + timedelta(days=1)
@@ -415,7 +415,7 @@ async def test_of_a_request_from_before_april_lines_are_not_decided_differently(
 
 async def test_a_number_given_before_is_not_given_again(
     app_engine: AsyncEngine,
-    now: MovedClock,
+    now: StillClock,
     make_case: MakeCase,
     clinician: Reviewer,
 ) -> None:
@@ -429,7 +429,7 @@ async def test_a_number_given_before_is_not_given_again(
 
 async def test_without_a_free_number_nothing_is_decided(
     app_engine: AsyncEngine,
-    now: MovedClock,
+    now: StillClock,
     make_case: MakeCase,
     clinician: Reviewer,
 ) -> None:
@@ -459,7 +459,7 @@ async def test_a_hospital_outpatient_department_gets_a_number_of_part_a(
 
 
 async def test_a_number_of_another_shape_decides_nothing(
-    app_engine: AsyncEngine, now: MovedClock, pended: PriorAuthorization, clinician: Reviewer
+    app_engine: AsyncEngine, now: StillClock, pended: PriorAuthorization, clinician: Reviewer
 ) -> None:
     review = ReviewService(a_desk(app_engine, now, NumbersInTurn(["ZZ-1"])))
     with pytest.raises(IntegrityError, match="ck_utn_format"):

@@ -7,17 +7,9 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.cases import RECEIVED, a_submission
+from tests.clocks import StillClock
 from tests.database import MakeCase, MakeOrganization
-from tests.reviewing import (
-    SERVICE,
-    MovedClock,
-    affirm,
-    by,
-    determination,
-    history,
-    rows,
-    sent_again,
-)
+from tests.reviewing import SERVICE, affirm, by, determination, history, rows, sent_again
 from wiser_fhir.auth.people import Reviewer
 from wiser_fhir.db.engine import transaction
 from wiser_fhir.priorauth.clocks import LeadTimes, escalate
@@ -45,7 +37,7 @@ async def test_a_case_is_marked_when_its_time_comes(
     app_engine: AsyncEngine,
     superuser_engine: AsyncEngine,
     pended: PriorAuthorization,
-    now: MovedClock,
+    now: StillClock,
     moment: datetime,
     mark: str | None,
     happened: list[str],
@@ -60,7 +52,7 @@ async def test_each_mark_is_made_once(
     app_engine: AsyncEngine,
     superuser_engine: AsyncEngine,
     pended: PriorAuthorization,
-    now: MovedClock,
+    now: StillClock,
 ) -> None:
     marked = []
     for moment in (NEAR, NEAR, DEADLINE, PAST, PAST, PAST + timedelta(days=9)):
@@ -79,7 +71,7 @@ async def test_an_expedited_case_has_its_own_lead(
     app_engine: AsyncEngine,
     superuser_engine: AsyncEngine,
     expedited: PriorAuthorization,
-    now: MovedClock,
+    now: StillClock,
 ) -> None:
     now.now = NEAR
     assert await escalate(app_engine, now, LEADS) == 0
@@ -94,7 +86,7 @@ async def test_what_is_decided_or_ended_is_not_marked(
     review: ReviewService,
     clinician: Reviewer,
     pended: PriorAuthorization,
-    now: MovedClock,
+    now: StillClock,
 ) -> None:
     await make_case(CaseStatus.AFFIRMED, **SERVICE)
     await make_case(CaseStatus.DISMISSED, service=None, rules=None)
@@ -108,7 +100,7 @@ async def test_every_organization_gets_its_turn_and_its_row_in_the_trail(
     app_engine: AsyncEngine,
     superuser_engine: AsyncEngine,
     make_case: MakeCase,
-    now: MovedClock,
+    now: StillClock,
 ) -> None:
     cases = [await make_case(CaseStatus.IN_REVIEW, **SERVICE) for _ in range(2)]
     now.now = PAST
@@ -127,7 +119,7 @@ async def test_several_workers_mark_each_case_once(
     superuser_engine: AsyncEngine,
     make_case: MakeCase,
     make_organization: MakeOrganization,
-    now: MovedClock,
+    now: StillClock,
 ) -> None:
     organization = await make_organization()
     cases = [
@@ -144,7 +136,7 @@ async def test_several_workers_mark_each_case_once(
 
 
 async def test_a_case_somebody_works_on_this_moment_gets_its_turn_later(
-    app_engine: AsyncEngine, pended: PriorAuthorization, now: MovedClock
+    app_engine: AsyncEngine, pended: PriorAuthorization, now: StillClock
 ) -> None:
     now.now = PAST
     async with transaction(app_engine, pended.organization_id) as db:
@@ -160,7 +152,7 @@ async def test_a_clock_made_longer_is_marked_anew(
     make_case: MakeCase,
     make_organization: MakeOrganization,
     clinician: Reviewer,
-    now: MovedClock,
+    now: StillClock,
 ) -> None:
     asked = a_submission(await make_organization(), expedite_requested=True)
     case = await make_case(
@@ -190,7 +182,7 @@ async def test_an_update_of_an_undecided_case_keeps_its_clock_and_its_mark(
     app_engine: AsyncEngine,
     superuser_engine: AsyncEngine,
     pended: PriorAuthorization,
-    now: MovedClock,
+    now: StillClock,
 ) -> None:
     now.now = PAST
     assert await escalate(app_engine, now, LEADS) == 1

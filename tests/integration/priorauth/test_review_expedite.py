@@ -6,16 +6,8 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.cases import RECEIVED
-from tests.reviewing import (
-    MovedClock,
-    affirm,
-    by,
-    determination,
-    history,
-    rows,
-    stored,
-    told,
-)
+from tests.clocks import StillClock
+from tests.reviewing import affirm, by, determination, history, rows, stored, told
 from wiser_fhir.auth.people import Reviewer
 from wiser_fhir.errors import Conflict, Forbidden, ProfileViolation
 from wiser_fhir.priorauth.asked import Asked
@@ -88,7 +80,7 @@ async def test_a_standard_deadline_that_is_over_is_shown_as_over(
     app_engine: AsyncEngine,
     expedited: PriorAuthorization,
     clinician: Reviewer,
-    now: MovedClock,
+    now: StillClock,
 ) -> None:
     now.now = RECEIVED + 5 * DAY
     await review.decline_expedite(by(clinician), expedited.id, 1, "Pain is stable for weeks.")

@@ -6,18 +6,8 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.cases import RECEIVED
-from tests.reviewing import (
-    NOW,
-    MovedClock,
-    affirm,
-    by,
-    determination,
-    history,
-    raced,
-    sent_again,
-    stored,
-    told,
-)
+from tests.clocks import StillClock
+from tests.reviewing import NOW, affirm, by, determination, history, raced, sent_again, stored, told
 from wiser_fhir.auth.people import Reviewer
 from wiser_fhir.errors import Conflict, NotFound, ProfileViolation
 from wiser_fhir.priorauth.asked import Asked
@@ -69,7 +59,7 @@ async def test_at_the_deadline_a_clinician_decides_on_what_is_there(
     app_engine: AsyncEngine,
     pended: PriorAuthorization,
     clinician: Reviewer,
-    now: MovedClock,
+    now: StillClock,
 ) -> None:
     await review.request_information(by(clinician), pended.id, 1, [IMAGING])
     now.now = RECEIVED + 3 * DAY

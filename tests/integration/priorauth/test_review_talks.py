@@ -5,17 +5,8 @@ from datetime import timedelta
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from tests.reviewing import (
-    NOW,
-    MakePerson,
-    MovedClock,
-    affirm,
-    by,
-    determination,
-    history,
-    sent_again,
-    told,
-)
+from tests.clocks import StillClock
+from tests.reviewing import NOW, MakePerson, affirm, by, determination, history, sent_again, told
 from wiser_fhir.auth.people import Reviewer
 from wiser_fhir.errors import Conflict, Forbidden, NotFound, ProfileViolation
 from wiser_fhir.priorauth.models import PriorAuthorization
@@ -34,7 +25,7 @@ async def test_it_is_asked_for_scheduled_and_held(
     resubmitted: PriorAuthorization,
     clinician: Reviewer,
     coordinator: Reviewer,
-    now: MovedClock,
+    now: StillClock,
 ) -> None:
     case_id, who = resubmitted.id, clinician.person_id
     asked = await talks.ask(by(coordinator), case_id, 1, ASKED)

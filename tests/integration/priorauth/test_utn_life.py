@@ -10,8 +10,9 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from tests.clocks import StillClock
 from tests.database import MakeCase, MakeOrganization
-from tests.integration.claims.door import StillClock, a_request, rows
+from tests.integration.claims.door import a_request, rows
 from tests.unit.priorauth.wiser_requests import CATALOGUE
 from wiser_fhir.clock import EASTERN
 from wiser_fhir.db.engine import transaction

@@ -7,13 +7,14 @@ from fastapi import FastAPI
 from httpx import AsyncClient
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from tests.apps import sandbox_app
 from tests.bundles import request_bundle
+from tests.clocks import StillClock
 from tests.integration.pas.door import (
     CARE_UNMET,
     NOW,
     ORIGIN,
     Client,
-    FixedClock,
     Rows,
     caller,
     claim_response,
@@ -21,19 +22,17 @@ from tests.integration.pas.door import (
 )
 from tests.integration.review.door import MakePerson, Person, arrive
 from tests.vaults import ENVIRONMENT
-from wiser_fhir.app import create_app
 from wiser_fhir.db.embedded import Urls
-from wiser_fhir.settings import Settings
 
 
 @pytest.fixture(scope="session")
-def still_clock() -> FixedClock:
+def still_clock() -> StillClock:
     """The app's clock; `clock` sets it right again for each test."""
-    return FixedClock()
+    return StillClock(NOW)
 
 
 @pytest.fixture
-def clock(still_clock: FixedClock) -> FixedClock:
+def clock(still_clock: StillClock) -> StillClock:
     """The app's clock, at NOW."""
     still_clock.now = NOW
     return still_clock
@@ -41,20 +40,11 @@ def clock(still_clock: FixedClock) -> FixedClock:
 
 @pytest.fixture(scope="session")
 async def app(
-    database: Urls, still_clock: FixedClock, tmp_path_factory: pytest.TempPathFactory
+    database: Urls, still_clock: StillClock, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[FastAPI]:
     """The application as a sandbox serves it, on this worker's database."""
-    settings = Settings.from_env(
-        {
-            "WISER_MODE": "sandbox",
-            "WISER_DATABASE_URL": database.app,
-            "WISER_DATA_DIR": str(tmp_path_factory.mktemp("data")),
-            **ENVIRONMENT,
-            "WISER_PUBLIC_URL": ORIGIN,
-        }
-    )
-    app = create_app(settings, still_clock)
-    async with app.router.lifespan_context(app):
+    folder = tmp_path_factory.mktemp("data")
+    async with sandbox_app(database.app, still_clock, folder, ORIGIN, **ENVIRONMENT) as app:
         yield app
 
 
@@ -67,7 +57,7 @@ async def stranger(app: FastAPI) -> AsyncIterator[AsyncClient]:
 
 @pytest.fixture
 async def sender(
-    superuser_engine: AsyncEngine, stranger: AsyncClient, clock: FixedClock, clean_database: None
+    superuser_engine: AsyncEngine, stranger: AsyncClient, clock: StillClock, clean_database: None
 ) -> Client:
     """A clearinghouse that may send for everybody."""
     return await register(superuser_engine, stranger)
@@ -75,7 +65,7 @@ async def sender(
 
 @pytest.fixture
 def make_person(
-    superuser_engine: AsyncEngine, stranger: AsyncClient, clock: FixedClock, clean_database: None
+    superuser_engine: AsyncEngine, stranger: AsyncClient, clock: StillClock, clean_database: None
 ) -> MakePerson:
     """Puts somebody on the list and gives them a token; see `arrive`."""
 

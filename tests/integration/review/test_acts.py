@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from tests.bundles import MEMBERS, request_bundle
-from tests.integration.pas.door import CARE_UNMET, Client, FixedClock, Rows, claim_response
+from tests.clocks import StillClock
+from tests.integration.pas.door import CARE_UNMET, Client, Rows, claim_response
 from tests.integration.review.door import AFFIRM, NON_AFFIRM, Json, MakePerson, Person
 
 DOCUMENTS: Json = {"kind": "documents", "wanted": [{"code": "18776-5"}]}
@@ -168,7 +169,7 @@ async def test_a_reason_goes_with_what_is_not_confirmed(clinician: Person, pende
 
 
 async def test_a_conversation_is_asked_for_scheduled_and_held(
-    make_person: MakePerson, coordinator: Person, sender: Client, clock: FixedClock
+    make_person: MakePerson, coordinator: Person, sender: Client, clock: StillClock
 ) -> None:
     surgeon = await make_person(specialty="207X00000X")
     asked = request_bundle("2.2", answers=CARE_UNMET, previous_utn="ZZB00000000001")
@@ -251,7 +252,7 @@ async def test_an_insider_finds_no_case_to_act_on(
 
 
 async def test_a_licence_that_is_over_decides_nothing(
-    make_person: MakePerson, pended: str, clock: FixedClock
+    make_person: MakePerson, pended: str, clock: StillClock
 ) -> None:
     last_day = clock.now.date().replace(day=19)
     lapsed = await make_person(licence_expires=last_day)

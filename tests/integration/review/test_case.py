@@ -6,8 +6,9 @@ import pytest
 from fastapi import FastAPI
 
 from tests.bundles import request_bundle
+from tests.clocks import StillClock
 from tests.integration.pas.attaching import PDF, Finds, Worker, attach, call
-from tests.integration.pas.door import CARE_UNMET, Client, FixedClock, Rows
+from tests.integration.pas.door import CARE_UNMET, Client, Rows
 from tests.integration.review.door import NON_AFFIRM, MakePerson, Person
 from tests.update_bundles import update_of
 
@@ -57,7 +58,7 @@ async def test_answers_are_shown_with_who_gave_them(clinician: Person, pended: s
 
 
 @pytest.fixture
-def worker(app: FastAPI, clock: FixedClock) -> Worker:
+def worker(app: FastAPI, clock: StillClock) -> Worker:
     """The worker's part; its scanner finds nothing."""
     return Worker(app.state.engine, clock)
 
@@ -232,7 +233,7 @@ async def test_an_attachment_is_there_once_a_scanner_has_cleared_it(
     pended: str,
     rows: Rows,
     app: FastAPI,
-    clock: FixedClock,
+    clock: StillClock,
 ) -> None:
     (case,) = await rows.cases()
     await attach(sender, call(case["trace_value"], case["mbi"]))

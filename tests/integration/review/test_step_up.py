@@ -6,7 +6,8 @@ from itertools import product
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from tests.integration.pas.door import NOW, FixedClock, Rows
+from tests.clocks import StillClock
+from tests.integration.pas.door import NOW, Rows
 from tests.integration.review.door import AFFIRM, NON_AFFIRM, Json, MakePerson, Person
 from wiser_fhir.auth.people import issue_person_token
 from wiser_fhir.errors import SignInTooOld
@@ -27,7 +28,7 @@ async def decide(person: Person, case_id: str, item: Json) -> int:
 
 
 async def test_who_signed_in_too_long_ago_is_asked_to_sign_in_again(
-    clinician: Person, pended: str, clock: FixedClock, rows: Rows
+    clinician: Person, pended: str, clock: StillClock, rows: Rows
 ) -> None:
     clock.now = NOW + SIGNED_IN_WITHIN + SECOND
     answer = await clinician.put(f"cases/{pended}/determination", says(NON_AFFIRM))
@@ -44,7 +45,7 @@ async def test_who_signed_in_too_long_ago_is_asked_to_sign_in_again(
 
 
 async def test_who_has_just_signed_in_decides_against_it(
-    clinician: Person, pended: str, clock: FixedClock, rows: Rows
+    clinician: Person, pended: str, clock: StillClock, rows: Rows
 ) -> None:
     clock.now = NOW + SIGNED_IN_WITHIN
     assert await decide(clinician, pended, NON_AFFIRM) == 200
@@ -54,14 +55,14 @@ async def test_who_has_just_signed_in_decides_against_it(
 
 
 async def test_an_affirmation_needs_no_fresh_sign_in(
-    clinician: Person, pended: str, clock: FixedClock
+    clinician: Person, pended: str, clock: StillClock
 ) -> None:
     clock.now = NOW + timedelta(hours=2)
     assert await decide(clinician, pended, AFFIRM) == 200
 
 
 async def test_signing_in_again_is_enough(
-    app_engine: AsyncEngine, clinician: Person, pended: str, clock: FixedClock
+    app_engine: AsyncEngine, clinician: Person, pended: str, clock: StillClock
 ) -> None:
     clock.now = NOW + timedelta(hours=2)
     assert await decide(clinician, pended, NON_AFFIRM) == 401

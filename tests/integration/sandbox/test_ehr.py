@@ -24,7 +24,7 @@ from wiser_fhir.auth.cds_jwt import CdsAuthenticator
 from wiser_fhir.cli import cli
 from wiser_fhir.clock import utc_now
 from wiser_fhir.db.embedded import Urls
-from wiser_fhir.deployment import ehr_key
+from wiser_fhir.deployment.keys import ehr_key
 from wiser_fhir.egress.client import Document
 from wiser_fhir.errors import NotFound, Unauthenticated
 from wiser_fhir.sandbox import ehr
@@ -36,7 +36,7 @@ NEAR = "http://127.0.0.1:4567"
 
 Run = Callable[..., Result]
 _PROCESS = (
-    "from pathlib import Path; from wiser_fhir.deployment import ehr_key;"
+    "from pathlib import Path; from wiser_fhir.deployment.keys import ehr_key;"
     "from wiser_fhir.settings import Settings; import sys;"
     "s = Settings.model_validate({'mode': 'sandbox', 'data_dir': Path(sys.argv[1])});"
     "sys.stdin.read(); sys.stdout.buffer.write(ehr_key(s))"

@@ -10,16 +10,9 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.bundles import Item, Json, Line, Member, request_bundle
+from tests.clocks import StillClock
 from tests.conformance.examples.official import OfficialExample, official_examples
-from tests.integration.pas.door import (
-    MET,
-    Client,
-    FixedClock,
-    MakeClient,
-    Rows,
-    actions,
-    claim_response,
-)
+from tests.integration.pas.door import MET, Client, MakeClient, Rows, actions, claim_response
 from tests.oracle.judge import JudgeUnavailable
 from wiser_fhir.fhir import codes
 from wiser_fhir.priorauth.utn_life import SourceExchange, UtnLife
@@ -77,7 +70,7 @@ async def test_the_answer_of_the_call_says_it_already(number: str, sender: Clien
 
 @pytest.mark.parametrize("number", LATER)
 async def test_the_answer_comes_after_its_delay(
-    number: str, sender: Client, stage: Stage, clock: FixedClock, rows: Rows
+    number: str, sender: Client, stage: Stage, clock: StillClock, rows: Rows
 ) -> None:
     answer = await sender.submit(asked(sender.line, number))
     assert actions(claim_response(answer)) == {1: "A4", 2: "A4"}
@@ -170,7 +163,7 @@ async def test_what_is_asked_for_is_awaited_and_then_decided(
     kinds: list[str],
     sender: Client,
     stage: Stage,
-    clock: FixedClock,
+    clock: StillClock,
     rows: Rows,
     superuser_engine: AsyncEngine,
 ) -> None:
@@ -202,7 +195,7 @@ async def test_two_at_once_get_one_answer(sender: Client, rows: Rows) -> None:
 
 
 async def test_the_job_heals_what_a_call_did_not_finish(
-    sender: Client, stage: Stage, clock: FixedClock, rows: Rows, monkeypatch: pytest.MonkeyPatch
+    sender: Client, stage: Stage, clock: StillClock, rows: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Killed between the two steps, the case stands in review until somebody goes on."""
 
@@ -222,7 +215,7 @@ async def test_the_job_heals_what_a_call_did_not_finish(
 
 
 async def test_a_script_that_cannot_be_played_is_left_to_people(
-    sender: Client, stage: Stage, clock: FixedClock, caplog: pytest.LogCaptureFixture
+    sender: Client, stage: Stage, clock: StillClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     """An add-on alone cannot be affirmed."""
     answer = await sender.submit(asked(sender.line, "9TT9TT9TT01", codes=("64484",)))

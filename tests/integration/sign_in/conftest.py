@@ -4,34 +4,29 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 from fastapi import FastAPI
-from httpx import ASGITransport
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from tests.apps import sandbox_app, sign_in_here
+from tests.clocks import StillClock
 from tests.integration.sign_in.browsing import ORIGIN, Browser, a_browser
-from tests.reviewing import NOW, MovedClock, insert_person
-from wiser_fhir.app import create_app
-from wiser_fhir.auth.oidc import RelyingParty
+from tests.reviewing import NOW, insert_person
 from wiser_fhir.auth.people import Reviewer
 from wiser_fhir.db.embedded import Urls
-from wiser_fhir.deployment import people_provider
-from wiser_fhir.egress.client import Egress
 from wiser_fhir.sandbox.issuer import KNOWN_AS
-from wiser_fhir.settings import Settings
-from wiser_fhir.sign_in.door import SignInDoor
 
 Audit = Callable[[], Awaitable[list[tuple[object, ...]]]]
 Enlist = Callable[..., Awaitable[Reviewer]]
 
 
 @pytest.fixture(scope="session")
-def one_clock() -> MovedClock:
+def one_clock() -> StillClock:
     """The app's clock; `clock` sets it right again for each test."""
-    return MovedClock()
+    return StillClock(NOW)
 
 
 @pytest.fixture
-def clock(one_clock: MovedClock) -> MovedClock:
+def clock(one_clock: StillClock) -> StillClock:
     """The app's clock, at NOW."""
     one_clock.now = NOW
     return one_clock
@@ -39,30 +34,17 @@ def clock(one_clock: MovedClock) -> MovedClock:
 
 @pytest.fixture(scope="session")
 async def app(
-    database: Urls, one_clock: MovedClock, tmp_path_factory: pytest.TempPathFactory
+    database: Urls, one_clock: StillClock, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[FastAPI]:
     """A sandbox that browsers find by https. Its calls to its own provider stay in the process."""
-    settings = Settings.from_env(
-        {
-            "WISER_MODE": "sandbox",
-            "WISER_DATABASE_URL": database.app,
-            "WISER_DATA_DIR": str(tmp_path_factory.mktemp("data")),
-            "WISER_PUBLIC_URL": ORIGIN,
-        }
-    )
-    app = create_app(settings, one_clock)
-    async with app.router.lifespan_context(app):
-        provider = people_provider(settings)
-        assert provider is not None
-        egress = Egress((ORIGIN,), transport=ASGITransport(app))
-        party = RelyingParty(provider, egress, one_clock)
-        state = app.state
-        state.sign_in = SignInDoor(party, state.engine, state.recorder, one_clock)
+    folder = tmp_path_factory.mktemp("data")
+    async with sandbox_app(database.app, one_clock, folder, ORIGIN) as app:
+        sign_in_here(app, ORIGIN)
         yield app
 
 
 @pytest.fixture
-async def browser(app: FastAPI, clock: MovedClock, clean_database: None) -> AsyncIterator[Browser]:
+async def browser(app: FastAPI, clock: StillClock, clean_database: None) -> AsyncIterator[Browser]:
     """A browser that nobody has used yet."""
     async with a_browser(app) as http:
         yield Browser(http)

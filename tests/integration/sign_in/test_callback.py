@@ -6,13 +6,15 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from tests.clocks import StillClock
 from tests.integration.sign_in.browsing import BEGUN, Browser, query
 from tests.integration.sign_in.conftest import Audit
-from tests.reviewing import NOW, MovedClock
+from tests.reviewing import NOW
 from wiser_fhir.auth.people import Reviewer
 from wiser_fhir.auth.sessions import BEGUN_FOR
 
 FAILED = "took too long, was opened twice, or was changed"
+BEFORE = "went by a sign-in from before"
 
 
 async def back(browser: Browser) -> str:
@@ -56,7 +58,7 @@ async def test_the_code_of_an_attacker_does_not_sign_a_victim_in(
     ("passed", "status"), [(BEGUN_FOR - timedelta(seconds=1), 303), (BEGUN_FOR, 400)]
 )
 async def test_an_answer_comes_within_ten_minutes(
-    browser: Browser, clock: MovedClock, rhoda: Reviewer, passed: timedelta, status: int
+    browser: Browser, clock: StillClock, rhoda: Reviewer, passed: timedelta, status: int
 ) -> None:
     url = await browser.begin()
     clock.now = NOW + passed
@@ -115,8 +117,21 @@ async def test_trap_12_the_verifier_never_leaves_the_server(
     assert nonce not in str(dict(browser.http.cookies))
 
 
+@pytest.mark.parametrize("step_up", [False, True])
+async def test_a_sign_in_from_before_signs_nobody_in_and_the_page_says_what_to_do(
+    browser: Browser, clock: StillClock, rhoda: Reviewer, audit: Audit, step_up: bool
+) -> None:
+    url = await browser.begin(step_up=step_up)
+    clock.now = NOW - timedelta(seconds=61)  # as at a provider that goes by a session of its own
+    answer = await browser.get(await browser.pick(url, "rhoda-reviewer"))
+    assert (answer.status_code, BEFORE in answer.text) == (400, True)
+    assert "Sign out there" in answer.text
+    assert browser.session is None
+    assert await audit() == [("person.sign-in", "refused", None, "id-token-auth_time")]
+
+
 async def test_a_step_up_is_as_fresh_as_it_says(
-    browser: Browser, clock: MovedClock, rhoda: Reviewer
+    browser: Browser, clock: StillClock, rhoda: Reviewer
 ) -> None:
     await browser.sign_in("rhoda-reviewer")
     clock.now = NOW + timedelta(minutes=14)

@@ -9,8 +9,9 @@ import pytest
 from fastapi import FastAPI
 from joserfc.jwk import ECKey
 
+from tests.clocks import StillClock
 from tests.integration.sign_in.browsing import ORIGIN, Browser, Json, query
-from tests.reviewing import NOW, MovedClock
+from tests.reviewing import NOW
 from tests.unit.auth.a_provider import signed
 from wiser_fhir.auth.jws import read_jwt, verify
 from wiser_fhir.auth.keys import read_keys
@@ -144,7 +145,7 @@ async def test_a_code_that_was_tried_is_good_no_more(browser: Browser) -> None:
     assert (await token(browser, code))[0] == 400
 
 
-async def test_a_code_is_good_for_a_minute(browser: Browser, clock: MovedClock) -> None:
+async def test_a_code_is_good_for_a_minute(browser: Browser, clock: StillClock) -> None:
     code = await code_of(browser)
     clock.now = NOW + timedelta(seconds=60)
     assert await token(browser, code) == (400, {"error": "invalid_grant"})
@@ -184,7 +185,7 @@ async def test_another_key_proves_nobody_to_be_us(browser: Browser) -> None:
 
 
 async def test_what_proves_us_is_good_once_and_here(browser: Browser, app: FastAPI) -> None:
-    key = app.state.sign_in.party.provider.key
+    key = app.state.sign_in.party.provider.key.key
     at = int(NOW.timestamp())
     kind = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 

@@ -9,9 +9,10 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from tests.clocks import StillClock
 from tests.integration.sign_in.browsing import BEGUN, ORIGIN, SESSION, Browser, query
 from tests.integration.sign_in.conftest import Audit, Enlist
-from tests.reviewing import NOW, MovedClock
+from tests.reviewing import NOW
 from wiser_fhir.auth.people import Reviewer
 from wiser_fhir.auth.sessions import IDLE, LIFE, SEEN_EVERY
 
@@ -117,7 +118,7 @@ async def test_what_was_begun_is_dead_after_the_sign_in(
     ids=["just before", "after fifteen minutes"],
 )
 async def test_a_session_that_nobody_uses_ends(
-    browser: Browser, clock: MovedClock, rhoda: Reviewer, passed: timedelta, status: int
+    browser: Browser, clock: StillClock, rhoda: Reviewer, passed: timedelta, status: int
 ) -> None:
     await browser.sign_in("rhoda-reviewer")
     clock.now = NOW + passed
@@ -125,7 +126,7 @@ async def test_a_session_that_nobody_uses_ends(
 
 
 async def test_a_session_in_use_lasts_eight_hours_and_no_longer(
-    browser: Browser, clock: MovedClock, rhoda: Reviewer
+    browser: Browser, clock: StillClock, rhoda: Reviewer
 ) -> None:
     await browser.sign_in("rhoda-reviewer")
     while clock.now + IDLE - SEEN_EVERY < NOW + LIFE:

@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from httpx import AsyncClient
 
 from wiser_fhir.auth.scopes import grants
-from wiser_fhir.deployment import PATHS
+from wiser_fhir.deployment.addresses import PATHS
 from wiser_fhir.dtr.reading import SEARCHED
 from wiser_fhir.fhir.codes import Line
 from wiser_fhir.pas.subscription_query import SEARCHED as OF_SUBSCRIPTIONS

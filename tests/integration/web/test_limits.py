@@ -8,14 +8,22 @@ from uuid import UUID
 import pytest
 from fastapi import FastAPI
 from httpx import ASGITransport, AsyncClient
+from joserfc.jwk import ECKey
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from wiser_fhir.auth import tokens
+from tests.unit.auth.test_issuer import ASK, NAME, Outside
+from wiser_fhir.auth import clients, tokens
+from wiser_fhir.auth.authenticators import Authenticators
+from wiser_fhir.auth.clients import External
+from wiser_fhir.auth.external import ExternalAuthenticator, IntrospectedTokens
+from wiser_fhir.auth.issuer import Introspection, Issuer
+from wiser_fhir.auth.own_key import OwnKey
 from wiser_fhir.clock import utc_now
 from wiser_fhir.db.engine import transaction
 from wiser_fhir.web.limits import MISSES, CallerLimits, Limits, MissBudget, StrangerLimits
 
+KEY = ECKey.generate_key("P-384")
 READ = f"/fhir/ClaimResponse/{UUID(int=7)}"
 CHECK: dict[str, Any] = {
     "mbi": "1EG4TE5MK73",
@@ -94,6 +102,42 @@ async def test_an_address_that_tries_tokens_gets_a_cheap_answer_and_who_has_one_
     assert await refusals(superuser_engine) == ["login"] * 3 + ["not-found"]
     began = await anonymous.get("/sign-in", params={"return_to": "/sign-in/welcome"})
     assert began.status_code in {404, 429}
+
+
+async def test_an_issuer_is_asked_about_no_more_tokens_of_strangers_than_they_may_try(
+    app: FastAPI, anonymous: AsyncClient, owner_engine: AsyncEngine
+) -> None:
+    async with transaction(owner_engine) as db:
+        client = await clients.held(db, "sandbox-ehr")
+        await clients.know_elsewhere(db, client, External(NAME, "ehr"))
+    outside = Outside(**{ASK: live("ehr")})
+    issuer = Introspection(Issuer(NAME, outside), ASK, "us", OwnKey(KEY), utc_now)
+    external = ExternalAuthenticator(
+        app.state.engine, utc_now, NAME, "us", IntrospectedTokens(issuer), unbound=True
+    )
+    app.state.authenticator = Authenticators(None, external)
+    strangers = StrangerLimits(0.3, lambda: 0.0)
+    app.state.limits = Limits(CallerLimits(1_000, 1e6), strangers, MissBudget())
+
+    async def status(token: str) -> int:
+        headers = {"Authorization": f"Bearer {token}"}
+        return (await anonymous.get(READ, headers=headers)).status_code
+
+    assert await status("known") == 404
+    outside.answers[ASK] = {"active": False}
+    flood = await asyncio.gather(*(status(f"random-{n}") for n in range(50)))
+    assert sorted(flood) == [401] * 3 + [429] * 47
+    assert await status("one-more") == 429
+    assert outside.asked == [ASK] * 4
+    assert await status("known") == 404
+
+
+def live(name: str) -> dict[str, Any]:
+    """What an issuer tells of a token of this client."""
+    now = int(utc_now().timestamp())
+    scope = "system/ClaimResponse.rs"
+    told = {"aud": "us", "client_id": name, "scope": scope, "iat": now, "exp": now + 300}
+    return {"active": True, **told}
 
 
 async def test_guessing_numbers_ends_after_twenty(

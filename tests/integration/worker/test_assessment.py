@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.vaults import INDEX, VAULT
 from wiser_fhir.db.embedded import Urls
-from wiser_fhir.deployment import Database
+from wiser_fhir.deployment.database import Database
 from wiser_fhir.settings import Settings
 from wiser_fhir.work import work_of
 

@@ -2,18 +2,25 @@
 
 import logging
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
+from joserfc.jwk import ECKey
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.integration.audit.test_recorder import row
 from tests.vaults import INDEX, VAULT
+from wiser_fhir import work
+from wiser_fhir.audit.checkpoints import new_signing_key
 from wiser_fhir.audit.recorder import Recorder
+from wiser_fhir.audit.sealing import TrailSealer
 from wiser_fhir.clock import utc_now
 from wiser_fhir.db.embedded import Urls
-from wiser_fhir.deployment import Database, checkpoint_folder
+from wiser_fhir.deployment.checks import check_worker
+from wiser_fhir.deployment.database import Database
+from wiser_fhir.deployment.keys import checkpoint_folder
 from wiser_fhir.jobs import Job
 from wiser_fhir.settings import Settings, SettingsError
 from wiser_fhir.work import work_of
@@ -81,17 +88,92 @@ async def test_the_trail_is_looked_at_once_a_day_and_a_fault_is_an_error_in_the_
     assert errors == ["audit trail is not as it was written"]
 
 
+async def test_what_a_killed_worker_left_is_vouched_for_before_it_is_looked_at(
+    settings: Settings,
+    database: Urls,
+    app_engine: AsyncEngine,
+    superuser_engine: AsyncEngine,
+    clean_database: None,
+) -> None:
+    reached = Database(database.app, database.owner, VAULT, INDEX)
+    await Recorder(app_engine, bytes(32)).record(row())
+    later = utc_now() + timedelta(hours=3)
+    async with work_of(settings, reached, lambda: later) as jobs:
+        await named(jobs, "verify-audit").work()
+        assert await found(superuser_engine) == [("sound", None)]
+
+
+async def test_so_it_is_where_it_left_much_of_it(
+    settings: Settings,
+    database: Urls,
+    app_engine: AsyncEngine,
+    superuser_engine: AsyncEngine,
+    clean_database: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(work, "TrailSealer", partial(TrailSealer, batch=1))
+    reached = Database(database.app, database.owner, VAULT, INDEX)
+    for _ in range(3):
+        await Recorder(app_engine, bytes(32)).record(row())
+    later = utc_now() + timedelta(hours=3)
+    async with work_of(settings, reached, lambda: later) as jobs:
+        await named(jobs, "verify-audit").work()
+        assert await found(superuser_engine) == [("sound", None)]
+
+
+async def test_where_nobody_seals_it_is_looked_at_all_the_same(
+    settings: Settings,
+    database: Urls,
+    app_engine: AsyncEngine,
+    superuser_engine: AsyncEngine,
+    clean_database: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(work, "_CATCHING_UP_SECONDS", 2)
+    reached = Database(database.app, database.owner, VAULT, INDEX)
+    await Recorder(app_engine, bytes(32)).record(row())
+    later = utc_now() + timedelta(hours=3)
+    async with work_of(settings, reached, lambda: later) as jobs:
+        async with superuser_engine.begin() as db:
+            await db.execute(text("select pg_advisory_xact_lock(1463898949)"))
+            await named(jobs, "verify-audit").work()
+        [(outcome, _)] = await found(superuser_engine)
+        assert outcome == "unsealed"
+
+
 def test_a_production_worker_needs_a_key_and_a_folder_for_checkpoints(tmp_path: Path) -> None:
     with pytest.raises(SettingsError) as refused:
-        Settings.from_env({}).check_worker()
+        check_worker(Settings.from_env({}))
     assert str(refused.value) == (
         "WISER_AUDIT_SIGNING_KEY: a production worker needs it;"
         " WISER_AUDIT_CHECKPOINTS: a production worker needs it"
     )
     missing = {"WISER_MODE": "sandbox", "WISER_AUDIT_CHECKPOINTS": str(tmp_path / "none")}
     with pytest.raises(SettingsError, match="no such folder"):
-        Settings.from_env(missing).check_worker()
-    Settings.from_env({"WISER_MODE": "sandbox"}).check_worker()
+        check_worker(Settings.from_env(missing))
+    check_worker(Settings.from_env({"WISER_MODE": "sandbox"}))
+
+
+def test_a_worker_needs_a_key_that_signs(tmp_path: Path) -> None:
+    file = tmp_path / "signing.pem"
+    given = Settings.from_env(
+        {
+            "WISER_AUDIT_SIGNING_KEY": str(file),
+            "WISER_AUDIT_CHECKPOINTS": str(tmp_path),
+        }
+    )
+    with pytest.raises(SettingsError, match="No such file"):
+        check_worker(given)
+    file.write_text("no key")
+    with pytest.raises(SettingsError, match="WISER_AUDIT_SIGNING_KEY: holds no key in PEM"):
+        check_worker(given)
+    private = new_signing_key().decode()
+    public = ECKey.import_key(private).as_pem(private=False).decode()
+    file.write_text(public + private)
+    with pytest.raises(SettingsError, match="WISER_AUDIT_SIGNING_KEY: begins with a public key"):
+        check_worker(given)
+    file.write_text(private + public)
+    check_worker(given)
 
 
 def test_audit_keys_of_earlier_days_are_read_in_their_order() -> None:

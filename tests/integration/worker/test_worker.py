@@ -9,9 +9,10 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.database import MakeCase
-from tests.vaults import INDEX, VAULT
+from tests.vaults import IN_BASE64, INDEX, VAULT
+from wiser_fhir.auth.ended import AT_ONCE
 from wiser_fhir.db.embedded import Urls
-from wiser_fhir.deployment import Database
+from wiser_fhir.deployment.database import Database
 from wiser_fhir.settings import Settings
 from wiser_fhir.work import Purge, work_of
 
@@ -49,6 +50,7 @@ async def test_a_deployment_has_these_jobs(
             "WISER_MODE": mode,
             "WISER_DATA_DIR": str(tmp_path),
             "WISER_PUBLIC_URL": "https://payer.example",
+            "WISER_AUDIT_KEY": IN_BASE64,
         }
     )
     reached = Database(database.app, database.owner if owner else None, VAULT, INDEX)
@@ -91,6 +93,31 @@ async def test_ended_tokens_are_forgotten_after_a_day(
     late = LONG_AGO + timedelta(hours=26)
     assert await purge(owner_engine, late)() == 1
     assert await purge(owner_engine, late)() == 0
+
+
+A_HASH = "decode(lpad(to_hex(n), 64, '0'), 'hex')"
+ENDED = {
+    "access_token": f"{A_HASH}, :id, :id, '{{}}', :begun, :ended",
+    "person_token": f"{A_HASH}, :id, :begun, :ended",
+    "sign_in_begun": f"{A_HASH}, {A_HASH}, 'v', 'n', '/', false, :begun, :ended",
+    "person_session": f"{A_HASH}, :id, :begun, :begun, :begun, :ended",
+    "client_assertion": "'an-ehr', 'a-jti-of-' || n, :ended",
+    "cds_jwt": "'iss', 'jti-' || n, 'aud', 'key', null, :ended, 1",
+}
+
+
+async def test_what_has_piled_up_is_forgotten_some_thousand_at_a_time(
+    owner_engine: AsyncEngine, superuser_engine: AsyncEngine, clean_database: None
+) -> None:
+    async with superuser_engine.begin() as db:
+        await db.execute(text("set local session_replication_role = replica"))
+        for table, values in ENDED.items():
+            rows = f"insert into {table} select {values} from generate_series(1, :count) n"  # noqa: S608
+            given = {"id": uuid4(), "begun": LONG_AGO, "ended": LONG_AGO + timedelta(minutes=5)}
+            known = {name: value for name, value in given.items() if f":{name}" in rows}
+            await db.execute(text(rows), {**known, "count": AT_ONCE + 1})
+    turns = purge(owner_engine, LONG_AGO + timedelta(days=2))
+    assert [await turns() for _ in range(3)] == [AT_ONCE * len(ENDED), len(ENDED), 0]
 
 
 async def test_ended_hook_jwts_are_forgotten_after_an_hour(

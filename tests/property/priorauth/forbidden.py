@@ -15,6 +15,7 @@ from tests.vaults import A_SEALED_SQL
 from wiser_fhir.db.engine import transaction
 
 NO_PERMISSION = "insufficient_privilege"
+_NOTHING = "decode(repeat('00', 32), 'hex')"
 
 
 @dataclass(frozen=True)
@@ -47,10 +48,10 @@ def determines(
     return (
         "insert into determination (organization_id, case_id, sequence, revision, outcome,"  # noqa: S608
         " decided_by, clinician_id, decided_at, rationale, resubmission_steps, input_sha256,"
-        " signed_in_at"
+        " mac, signed_in_at"
         f"{columns}) select c.organization_id, c.id, i.sequence, {revision}, {outcome}, {by},"
         f" c.received_at + interval '1 hour', {A_SEALED_SQL}, {A_SEALED_SQL},"
-        f" decode(repeat('00', 32), 'hex'), {signed_in}{values}"
+        f" {_NOTHING}, {_NOTHING}, {signed_in}{values}"
         " from prior_auth_case c join case_item i on i.case_id = c.id"
         f" where c.id = :case and {which}"
     )

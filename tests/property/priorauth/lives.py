@@ -13,7 +13,8 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from tests.reviewing import CATALOGUE, MovedClock, Told, a_desk, insert_person
+from tests.clocks import StillClock
+from tests.reviewing import CATALOGUE, Told, a_desk, insert_person
 from tests.unit.priorauth.wiser_requests import (
     EVERYWHERE,
     FIRST_INJECTION,
@@ -89,7 +90,7 @@ class World:
     organization_id: UUID
     client_id: UUID
     who: Reviewer
-    clock: MovedClock
+    clock: StillClock
     numbers: NumbersAtTimes = field(default_factory=NumbersAtTimes)
     sent: dict[bytes, Submission] = field(default_factory=dict)
     cases: list[UUID] = field(default_factory=list)
@@ -233,4 +234,4 @@ async def a_world(app: AsyncEngine, superuser: AsyncEngine, start: datetime) -> 
             own = {"own": time_ordered_uuid(), "content": content, "sealed": A_SEALED}
             about = {"id": ids["id"], "client": ids["client"]}
             await db.execute(text(_SUBSCRIPTION), own | about)
-    return World(app, ids["id"], ids["client"], who, MovedClock(start))
+    return World(app, ids["id"], ids["client"], who, StillClock(start))

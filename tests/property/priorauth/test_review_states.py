@@ -11,10 +11,11 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from tests.clocks import StillClock
 from tests.database import MakeCase
 from tests.reviewing import (
+    NOW,
     SERVICE,
-    MovedClock,
     a_desk,
     affirm,
     by,
@@ -68,7 +69,7 @@ class World:
     watcher: AsyncEngine
     review: ReviewService
     who: Reviewer
-    clock: MovedClock
+    clock: StillClock
     case: PriorAuthorization
 
     async def now(self) -> PriorAuthorization:
@@ -199,7 +200,7 @@ async def test_a_case_goes_the_ways_that_are_open_to_it(
     clinician: Reviewer,
     names: list[str],
 ) -> None:
-    clock = MovedClock()
+    clock = StillClock(NOW)
     case = await make_case(CaseStatus.IN_REVIEW, **SERVICE)
     review = ReviewService(a_desk(app_engine, clock))
     world = World(app_engine, superuser_engine, review, clinician, clock, case)

@@ -57,6 +57,7 @@ class FakeProvider:
     says: Json = field(default_factory=metadata)
     id_token: str | None = None
     token_status: int = 200
+    keys_status: int = 200
     access_token: str = "opaque"
     asked: list[Mapping[str, str]] = field(default_factory=list)
     authorization: list[str | None] = field(default_factory=list)
@@ -73,7 +74,7 @@ class FakeProvider:
             return _json(200, self.says)
         if path.endswith("/jwks"):
             public = key().as_dict(private=False, kid=key().thumbprint(), use="sig")
-            return _json(200, {"keys": [public]})
+            return _json(self.keys_status, {"keys": [public]})
         if path.endswith("/token"):
             self.asked.append(dict(parse_qsl(request.content.decode())))
             self.authorization.append(request.headers.get("authorization"))

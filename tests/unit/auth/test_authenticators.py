@@ -30,7 +30,7 @@ class _External:
     def __init__(self) -> None:
         self.shown: list[str] = []
 
-    async def principal(self, token: str, _certificate: str | None) -> Principal:
+    async def principal(self, token: str, _certificate: str | None, _asking: object) -> Principal:
         self.shown.append(token)
         raise Unauthenticated(REFUSAL)
 

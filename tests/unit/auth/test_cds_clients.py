@@ -1,13 +1,10 @@
 """What can be registered as an EHR, before any database is asked."""
 
-import json
-from typing import Any
-
 import pytest
 
-from tests.hand_made_jwt import ec_pair, rsa_pair
-from wiser_fhir.auth.cds_clients import Registration, RegistrationRefused, read_key_file
-from wiser_fhir.auth.keys import KeysRefused
+from tests.hand_made_jwt import ec_pair
+from wiser_fhir.auth.cds_clients import Registration
+from wiser_fhir.auth.registration import RegistrationRefused
 
 ISS = "https://ehr.example"
 KEYS = {"keys": [ec_pair().jwk()]}
@@ -33,6 +30,7 @@ def test_what_can_work_is_taken(registration: Registration) -> None:
     ("registration", "why"),
     [
         (Registration("", jwks=KEYS), "issuer"),
+        (Registration("ehr"), "issuer"),
         (Registration("ehr", jwks=KEYS), "issuer"),
         (Registration("urn:ehr", jwks=KEYS), "issuer"),
         (Registration("https://a b", jwks=KEYS), "issuer"),
@@ -57,31 +55,3 @@ def test_what_cannot_work_is_said(registration: Registration, why: str) -> None:
 def test_without_extra_origins_everything_is_https() -> None:
     with pytest.raises(RegistrationRefused):
         Registration(ISS, jwks_url="http://localhost:4567/jwks").check([])
-
-
-def test_a_key_file_is_reduced_to_its_public_keys() -> None:
-    content = json.dumps({"keys": [ec_pair().jwk(x5c=["AA=="]), rsa_pair().jwk()]}).encode()
-    kept = [ec_pair().jwk(use="sig"), rsa_pair().jwk(use="sig")]
-    assert read_key_file(content) == {"keys": kept}
-
-
-@pytest.mark.parametrize(
-    ("content", "why"),
-    [
-        (b"", "sound JSON"),
-        (b"\xff", "sound JSON"),
-        (b"[" * 60_000, "sound JSON"),
-        (b"[]", "a list"),
-        (b'{"keys": []}', "no key"),
-        (b'{"keys": [], "keys": []}', "sound JSON"),
-        (b'{"keys": NaN}', "sound JSON"),
-        (b" " * 65_537, "64 KiB"),
-        ({"keys": [ec_pair().jwk(**ec_pair().secret())]}, "private"),
-        ({"keys": [ec_pair().jwk(), rsa_pair().jwk(**rsa_pair().secret())]}, r"keys\[1\]"),
-        ({"keys": [ec_pair().jwk(), ec_pair().jwk()]}, "another key"),
-    ],
-)
-def test_a_key_file_that_cannot_be_used_whole_is_refused(content: Any, why: str) -> None:
-    content = content if isinstance(content, bytes) else json.dumps(content).encode()
-    with pytest.raises(KeysRefused, match=why):
-        read_key_file(content)

@@ -113,10 +113,18 @@ def test_a_token_allows_what_its_client_is_registered_for_and_no_more(
 
 def test_what_is_remembered_ends_and_is_bounded() -> None:
     passed = 0.0
-    known: Remembered[int] = Remembered(2, lambda: passed)
+    known: Remembered[bytes, int] = Remembered(2, lambda: passed)
     for i in range(3):
         known.put(bytes([i]), i + 1, 10)
     assert [known.get(bytes([i])) for i in range(3)] == [None, 2, 3]
     passed = 10.0
     assert [known.get(bytes([i])) for i in range(3)] == [None, None, None]
     assert len(known) == 0
+
+
+def test_what_was_forgotten_is_not_remembered() -> None:
+    known: Remembered[str, int] = Remembered(2, lambda: 0.0)
+    known.put("one", 1, known.now() + 10)
+    known.forget("one")
+    known.forget("one")
+    assert known.get("one") is None

@@ -3,31 +3,20 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
 import pytest
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-)
-from joserfc import jws
-from joserfc.jwk import JWKRegistry, RSAKey
+from joserfc.jwk import ECKey
 
-from tests.hand_made_jwt import Pair, ec_pair, rsa_pair
 from wiser_fhir.auth.issuer import (
     FRESH_SECONDS,
     RETRY_SECONDS,
     Introspection,
     Issuer,
-    IssuerRefused,
-    OwnKey,
 )
-from wiser_fhir.auth.jws import strict_json
+from wiser_fhir.auth.own_key import OwnKey
 from wiser_fhir.egress.client import Document
 from wiser_fhir.egress.errors import EgressError
 from wiser_fhir.errors import Unavailable
@@ -90,10 +79,6 @@ class Monotonic:
         return self.passed
 
 
-def pem(pair: Pair) -> bytes:
-    return pair.private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-
-
 async def test_its_metadata_are_asked_for_once_an_hour() -> None:
     outside, time = Outside(**{OIDC: GOOD}), Monotonic()
     issuer = Issuer(NAME, outside, time)
@@ -148,48 +133,10 @@ async def test_while_it_is_away_what_is_known_holds_and_it_is_not_asked_at_once_
     assert await issuer.metadata() == known
 
 
-@pytest.mark.parametrize(
-    ("pair", "algorithm"),
-    [(ec_pair(), "ES384"), (ec_pair("x", "P-256"), "ES256"), (rsa_pair(), "RS256")],
-)
-def test_we_prove_who_we_are_by_a_key_of_any_usual_kind(pair: Pair, algorithm: str) -> None:
-    own = OwnKey.load("the-payer", pem(pair))
-    public = own.public_keys()
-    assert not {"d", "p", "q"} & set(public["keys"][0])
-    allowed = jws.JWSRegistry(algorithms=[algorithm])
-    read = jws.deserialize_compact(
-        own.assertion(NAME, 1_000.5), JWKRegistry.import_key(public["keys"][0]), registry=allowed
-    )
-    claims = strict_json(read.payload.decode())
-    assert len(claims.pop("jti")) >= 32
-    assert claims == {
-        "iss": "the-payer",
-        "sub": "the-payer",
-        "aud": NAME,
-        "iat": 1_000,
-        "exp": 1_060,
-    }
-
-
-def test_what_is_no_private_key_is_refused() -> None:
-    public = (
-        ec_pair().private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    )
-    for content in (b"", b"x", public, pem(ec_pair("y", "P-521")), Path(__file__).read_bytes()):
-        with pytest.raises(IssuerRefused, match="private key"):
-            OwnKey.load("the-payer", content)
-
-
-@pytest.mark.filterwarnings("ignore:Key size should be")
-def test_a_short_key_is_refused() -> None:
-    short = RSAKey.generate_key(1_024).as_pem(private=True)
-    with pytest.raises(IssuerRefused, match="2048 bits or more"):
-        OwnKey.load("the-payer", short)
-
-
 def asking(outside: Outside) -> Introspection:
     issuer = Issuer(NAME, outside, Monotonic())
-    return Introspection(issuer, ASK, OwnKey.load("the-payer", pem(ec_pair())), lambda: NOW)
+    key = OwnKey(ECKey.generate_key("P-384"))
+    return Introspection(issuer, ASK, "the-payer", key, lambda: NOW)
 
 
 async def test_it_is_asked_with_proof_of_who_asks_and_never_twice_the_same() -> None:
@@ -199,6 +146,7 @@ async def test_it_is_asked_with_proof_of_who_asks_and_never_twice_the_same() -> 
     first, second = outside.forms
     assert first["client_assertion"] != second["client_assertion"]
     assert (first["token"], first["token_type_hint"]) == ("secret", "access_token")
+    assert first["client_id"] == "the-payer"
 
 
 @pytest.mark.parametrize(

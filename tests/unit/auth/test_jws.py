@@ -18,7 +18,15 @@ from tests.hand_made_jwt import (
     rsa_pair,
     segment,
 )
-from wiser_fhir.auth.jws import MAX_TOKEN, REGISTRY, JwtRefused, read_jwt, strict_json, verify
+from wiser_fhir.auth.jws import (
+    MAX_TOKEN,
+    REGISTRY,
+    JwtRefused,
+    one_audience,
+    read_jwt,
+    strict_json,
+    verify,
+)
 from wiser_fhir.auth.keys import PublicKey, read_keys
 
 CLAIMS: Json = {"iss": "https://ehr.example", "jti": "one"}
@@ -211,6 +219,17 @@ def test_eight_kibibytes_are_the_most() -> None:
     fits = next(t for t in (padded(room - i) for i in range(4)) if len(t) <= MAX_TOKEN)
     assert check(fits, ec_pair())["jti"] == "one"
     assert refusal(padded(room + 4), ec_pair()) == "size"
+
+
+@pytest.mark.parametrize("aud", ["us", ["us"]])
+def test_a_jwt_is_for_one_alone(aud: Any) -> None:
+    assert one_audience({"aud": aud}) == "us"
+
+
+@pytest.mark.parametrize("aud", [None, 7, [], [7], ["us", "us"], ["us", "another"], {"us": 1}])
+def test_for_nobody_or_for_several_it_is_refused(aud: Any) -> None:
+    with pytest.raises(JwtRefused, match="audience"):
+        one_audience({"aud": aud})
 
 
 def test_a_token_shows_in_no_trace() -> None:

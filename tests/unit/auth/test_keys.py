@@ -10,9 +10,11 @@ import pytest
 
 from tests.hand_made_jwt import base64url, ec_pair, number, rsa_pair
 from wiser_fhir.auth import keys
+from wiser_fhir.auth.jws import JwtRefused
 from wiser_fhir.auth.keys import JwksCache, KeysRefused, read_keys
 from wiser_fhir.egress.client import Document
 from wiser_fhir.egress.errors import EgressError
+from wiser_fhir.errors import Unavailable
 
 URL = "https://ehr.example/jwks.json"
 TENANT = UUID(int=1)
@@ -188,8 +190,9 @@ async def test_a_key_is_fetched_once_in_five_minutes(time: Time) -> None:
     ("said", "fresh"),
     [
         (None, 300.0),
-        (0.0, 300.0),
-        (60.0, 300.0),
+        (0.0, 1.0),
+        (1.0, 1.0),
+        (30.0, 30.0),
         (900.0, 900.0),
         (86_400.0, 86_400.0),
         (10_000_000.0, 86_400.0),
@@ -210,9 +213,74 @@ async def test_a_server_says_how_long_its_keys_are_fresh_within_bounds(
     assert len(ehr.asked) == 2
 
 
+async def test_they_are_as_old_as_the_question(time: Time) -> None:
+    ehr = Ehr(ec_pair("a").jwk())
+    ehr.max_age = 30.0
+    ehr.answers.clear()
+    cache = JwksCache(ehr, time)
+    asking = asyncio.create_task(cache.key(URL, TENANT, "a"))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    time.passed = 3.0
+    ehr.answers.set()
+    assert await asking
+    time.passed = 30.0
+    await cache.key(URL, TENANT, "a")
+    assert len(ehr.asked) == 2
+
+
+async def test_keys_that_are_not_to_be_kept_are_fetched_once_a_second(time: Time) -> None:
+    ehr = Ehr(ec_pair("a").jwk())
+    ehr.max_age = 0.0
+    cache = JwksCache(ehr, time)
+    for tenth in range(20):
+        time.passed = tenth / 10
+        found = await asyncio.gather(*(cache.key(URL, TENANT, kid) for kid in "ab" * 10))
+        assert [each is None for each in found] == [False, True] * 10
+    assert len(ehr.asked) == 2
+
+
 def test_keys_by_value_that_cannot_be_used_are_none() -> None:
     assert set(keys.keys_by_value(json.dumps({"keys": [ec_pair("a").jwk()]}))) == {"a"}
     assert not keys.keys_by_value('{"keys": 7}')
+
+
+@pytest.mark.parametrize("jwks_url", [URL, None])
+async def test_a_header_names_a_key_that_was_registered(time: Time, jwks_url: str | None) -> None:
+    cache, jwks = (
+        JwksCache(Ehr(ec_pair("a").jwk()), time),
+        json.dumps({"keys": [ec_pair("a").jwk()]}),
+    )
+    found = await cache.registered(
+        {"kid": "a"}, jwks_url=jwks_url, jwks=None if jwks_url else jwks, tenant=TENANT
+    )
+    assert found.kid == "a"
+
+
+@pytest.mark.parametrize(
+    ("header", "jwks_url", "why"),
+    [
+        ({"kid": "a", "jku": "https://foreign.example"}, URL, "jku"),
+        ({"kid": "a", "jku": URL}, None, "jku"),
+        ({"kid": "b"}, None, "key"),
+        ({"kid": "b"}, URL, "keys-away"),
+        ({"kid": ["a"]}, None, "key"),
+        ({"jwk": ec_pair("a").jwk()}, None, "key"),
+    ],
+)
+async def test_it_brings_none(time: Time, header: Any, jwks_url: str | None, why: str) -> None:
+    ehr = Ehr()
+    ehr.answer = FAILURES[0]
+    jwks = None if jwks_url else json.dumps({"keys": [ec_pair("a").jwk()]})
+    with pytest.raises(JwtRefused, match=why):
+        await JwksCache(ehr, time).registered(header, jwks_url=jwks_url, jwks=jwks, tenant=TENANT)
+
+
+async def test_who_registered_no_keys_has_none(time: Time) -> None:
+    with pytest.raises(JwtRefused, match="key"):
+        await JwksCache(Ehr(), time).registered(
+            {"kid": "a"}, jwks_url=None, jwks=None, tenant=TENANT
+        )
 
 
 async def test_a_key_taken_back_is_used_five_minutes_at_most(time: Time) -> None:
@@ -229,7 +297,7 @@ async def test_a_new_key_is_found_by_its_name(time: Time) -> None:
     cache = JwksCache(ehr, time)
     await cache.key(URL, TENANT, "a")
     ehr.answer = {"keys": [ec_pair("b").jwk()]}
-    time.passed = keys.RETRY_SECONDS
+    time.passed = keys.MISS_SECONDS
     assert await cache.key(URL, TENANT, "b")
     assert await cache.key(URL, TENANT, "a") is None
 
@@ -260,29 +328,82 @@ async def test_all_who_wait_get_the_one_answer_though_the_first_gives_up(time: T
     assert len(ehr.asked) == 1
 
 
-@pytest.mark.parametrize("answer", [EgressError("away"), EgressError("status", 500), {"no": 1}, 7])
-async def test_keys_outlive_a_server_that_fails_by_a_day(time: Time, answer: Any) -> None:
+FAILURES = [EgressError("away"), EgressError("status", 500), {"no": 1}, 7]
+
+
+@pytest.mark.parametrize("answer", FAILURES)
+async def test_keys_outlive_a_server_that_fails_by_an_hour_if_it_said_nothing(
+    time: Time, answer: Any
+) -> None:
     ehr = Ehr(ec_pair("a").jwk())
     cache = JwksCache(ehr, time)
     assert await cache.key(URL, TENANT, "a")
     ehr.answer = answer
-    time.passed = keys.HELD_SECONDS - 1
+    over = keys.FRESH_SECONDS + keys.GRACE_SECONDS
+    for time.passed in (keys.FRESH_SECONDS, over - 0.1):
+        assert await cache.key(URL, TENANT, "a")
+        with pytest.raises(Unavailable):  # whether it has come since, nobody knows
+            await cache.key(URL, TENANT, "b")
+    time.passed = over
+    with pytest.raises(Unavailable):
+        await cache.key(URL, TENANT, "a")
+
+
+@pytest.mark.parametrize("answer", FAILURES)
+@pytest.mark.parametrize(("said", "over"), [(0.0, 1.0), (30.0, 30.0), (900.0, 900.0)])
+async def test_they_do_not_outlive_what_it_said(
+    time: Time, answer: Any, said: float, over: float
+) -> None:
+    ehr = Ehr(ec_pair("a").jwk())
+    ehr.max_age = said
+    cache = JwksCache(ehr, time)
     assert await cache.key(URL, TENANT, "a")
-    time.passed = keys.HELD_SECONDS
-    assert await cache.key(URL, TENANT, "a") is None
+    ehr.answer = answer
+    time.passed = over - 0.1
+    assert await cache.key(URL, TENANT, "a")
+    time.passed = over
+    with pytest.raises(Unavailable):
+        await cache.key(URL, TENANT, "a")
 
 
-async def test_a_server_that_never_answered_is_asked_once_a_minute(time: Time) -> None:
+async def test_those_of_an_issuer_do_by_the_grace_it_is_given(time: Time) -> None:
+    issuer = Ehr(ec_pair("a").jwk())
+    issuer.max_age = 0.0
+    cache = JwksCache(issuer, time, keys.ISSUER_GRACE_SECONDS)
+    assert await cache.key(URL, TENANT, "a")
+    issuer.answer = EgressError("away")
+    time.passed = 300.9
+    assert await cache.key(URL, TENANT, "a")
+    time.passed = 301.0
+    with pytest.raises(Unavailable):
+        await cache.key(URL, TENANT, "a")
+
+
+async def test_a_server_that_fails_is_asked_again_after_five_seconds(time: Time) -> None:
     ehr = Ehr()
     ehr.answer = EgressError("refused")
     cache = JwksCache(ehr, time)
-    for second in range(121):
+    for second in range(11):
         time.passed = float(second)
-        assert await cache.key(URL, TENANT, "a") is None
+        for _ in range(3):
+            with pytest.raises(Unavailable):
+                await cache.key(URL, TENANT, "a")
     assert len(ehr.asked) == 3
     ehr.answer = {"keys": [ec_pair("a").jwk()]}
-    time.passed = 180.0
+    time.passed = 15.0
     assert await cache.key(URL, TENANT, "a")
+
+
+async def test_while_keys_are_fresh_a_failure_is_no_reason_to_ask_more_often(time: Time) -> None:
+    ehr = Ehr(ec_pair("a").jwk())
+    cache = JwksCache(ehr, time)
+    assert await cache.key(URL, TENANT, "a")
+    ehr.answer = EgressError("away")
+    for second in range(60, 120):
+        time.passed = float(second)
+        assert await cache.key(URL, TENANT, "b") is None
+        assert await cache.key(URL, TENANT, "a")
+    assert len(ehr.asked) == 2
 
 
 async def test_two_organizations_do_not_share_what_one_url_said(time: Time) -> None:
@@ -306,7 +427,8 @@ async def test_what_goes_wrong_is_logged_without_what_was_received(
 ) -> None:
     ehr = Ehr()
     ehr.answer = {"keys": "Canary"}
-    await JwksCache(ehr, time).key(URL, TENANT, "a")
+    with pytest.raises(Unavailable):
+        await JwksCache(ehr, time).key(URL, TENANT, "a")
     assert "keys not fetched" in caplog.text
     assert "Canary" not in caplog.text
     assert caplog.records[0].__dict__["error"] == "no-jwks"

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
-from joserfc.jwk import ECKey, OctKey, RSAKey
+from joserfc.jwk import ECKey, OctKey
 
 from tests.hand_made_jwt import base64url, segment
 from tests.unit.auth.a_provider import (
@@ -26,11 +26,12 @@ from wiser_fhir.auth.jws import read_jwt, verify
 from wiser_fhir.auth.oidc import (
     ALGORITHMS,
     METADATA_SECONDS,
+    NotAnew,
     Provider,
     RelyingParty,
     SignInFailed,
-    client_key,
 )
+from wiser_fhir.auth.own_key import OwnKey
 from wiser_fhir.auth.sessions import Begun, Taken
 from wiser_fhir.egress.client import Egress
 
@@ -68,7 +69,7 @@ def says(provider: FakeProvider, **claims: Any) -> None:
 
 async def test_the_browser_takes_along_state_nonce_and_challenge(provider: FakeProvider) -> None:
     begun = Begun.anew()
-    url = urlsplit(await party(provider).sign_in_url(begun, step_up=False))
+    url = urlsplit(await party(provider).sign_in_url(begun))
     asked = parse_qs(url.query)
     assert f"{url.scheme}://{url.netloc}{url.path}" == f"{ISSUER}/authorize"
     assert asked == {
@@ -80,16 +81,17 @@ async def test_the_browser_takes_along_state_nonce_and_challenge(provider: FakeP
         "nonce": [begun.nonce],
         "code_challenge": [create_s256_code_challenge(begun.verifier)],
         "code_challenge_method": ["S256"],
-        "max_age": ["28800"],
+        "prompt": ["login"],
+        "max_age": ["60"],
     }
 
 
-async def test_a_step_up_asks_for_the_person_itself(provider: FakeProvider) -> None:
+async def test_the_person_is_asked_for_in_a_way_that_the_operator_trusts(
+    provider: FakeProvider,
+) -> None:
     ours = replace(OURS, acr=("phr", "mfa"))
-    url = await party(provider, ours).sign_in_url(Begun.anew(), step_up=True)
-    asked = parse_qs(urlsplit(url).query)
-    assert (asked["prompt"], asked["max_age"]) == (["login"], ["900"])
-    assert asked["acr_values"] == ["phr mfa"]
+    url = await party(provider, ours).sign_in_url(Begun.anew())
+    assert parse_qs(urlsplit(url).query)["acr_values"] == ["phr mfa"]
 
 
 def test_nobody_guesses_what_a_sign_in_goes_by() -> None:
@@ -131,7 +133,7 @@ async def test_a_secret_goes_in_the_form_where_the_provider_wants_it_there(
 async def test_with_a_key_we_prove_ourselves_by_a_jwt_of_a_minute(
     provider: FakeProvider, kind: str, algorithm: str
 ) -> None:
-    ours = party(provider, replace(OURS, key=client_key(key(kind).as_pem(private=True))))
+    ours = party(provider, replace(OURS, key=OwnKey.load(key(kind).as_pem(private=True))))
     await ours.identity(ANSWER, TAKEN)
     form = provider.asked[0]
     jwt = read_jwt(form["client_assertion"], (algorithm,))
@@ -204,7 +206,7 @@ async def test_what_the_provider_says_of_itself_is_held_for_an_hour(
     egress = Egress(transport=provider.transport())
     ours = RelyingParty(OURS, egress, lambda: NOW, lambda: time[0])
     for time[0] in (0.0, METADATA_SECONDS - 1, METADATA_SECONDS):
-        await ours.sign_in_url(Begun.anew(), step_up=False)
+        await ours.sign_in_url(Begun.anew())
     assert len(provider.fetched) == 2
 
 
@@ -307,10 +309,17 @@ async def test_a_provider_that_is_away_is_no_fault_of_the_persons(
     assert (failed.value.reason, failed.value.away) == ("provider-away", True)
 
 
+async def test_so_is_one_whose_keys_are_away(provider: FakeProvider) -> None:
+    provider.keys_status = 503
+    with pytest.raises(SignInFailed) as failed:
+        await party(provider).identity(ANSWER, TAKEN)
+    assert (failed.value.reason, failed.value.away) == ("provider-away", True)
+
+
 async def test_a_sign_in_is_as_old_as_the_provider_says(provider: FakeProvider) -> None:
-    since = NOW - timedelta(hours=2)
+    since, taken = NOW - 3 * MINUTE, replace(TAKEN, begun_at=NOW - 5 * MINUTE)
     says(provider, auth_time=int(since.timestamp()))
-    assert (await party(provider).identity(ANSWER, TAKEN)).signed_in_at == since
+    assert (await party(provider).identity(ANSWER, taken)).signed_in_at == since
 
 
 async def test_a_clock_that_is_fast_makes_nobody_sign_in_tomorrow(provider: FakeProvider) -> None:
@@ -318,44 +327,26 @@ async def test_a_clock_that_is_fast_makes_nobody_sign_in_tomorrow(provider: Fake
     assert (await party(provider).identity(ANSWER, TAKEN)).signed_in_at == NOW
 
 
-async def test_a_step_up_is_a_sign_in_after_it_was_asked_for(provider: FakeProvider) -> None:
-    taken = replace(TAKEN, step_up=True, begun_at=NOW - MINUTE)
-    says(provider, auth_time=int((NOW - 3 * MINUTE).timestamp()))
-    assert await refused(provider, taken=taken) == "id-token-auth_time"
+async def test_a_sign_in_from_before_it_was_begun_is_none(provider: FakeProvider) -> None:
+    says(provider, auth_time=int((NOW - MINUTE - SECOND).timestamp()))
+    with pytest.raises(NotAnew, match="id-token-auth_time"):
+        await party(provider).identity(ANSWER, TAKEN)
     says(provider, auth_time=int((NOW - MINUTE).timestamp()))
-    assert (await party(provider).identity(ANSWER, taken)).signed_in_at == NOW - MINUTE
+    assert (await party(provider).identity(ANSWER, TAKEN)).signed_in_at == NOW - MINUTE
 
 
-async def test_a_step_up_is_by_a_way_that_the_operator_trusts(provider: FakeProvider) -> None:
-    ours, taken = replace(OURS, acr=("phr", "mfa")), replace(TAKEN, step_up=True)
+async def test_a_sign_in_is_by_a_way_that_the_operator_trusts(provider: FakeProvider) -> None:
+    ours = replace(OURS, acr=("phr", "mfa"))
     for acr in (None, "pwd", ["mfa"]):
         says(provider, acr=acr)
         with pytest.raises(SignInFailed, match="id-token-acr"):
-            await party(provider, ours).identity(ANSWER, taken)
+            await party(provider, ours).identity(ANSWER, TAKEN)
     says(provider, acr="mfa")
-    assert (await party(provider, ours).identity(ANSWER, taken)).subject == "rhoda"
+    assert (await party(provider, ours).identity(ANSWER, TAKEN)).subject == "rhoda"
 
 
 def test_algorithms_are_those_of_key_pairs() -> None:
     assert not any(each == "none" or each.startswith("HS") for each in ALGORITHMS)
-
-
-@pytest.mark.parametrize(
-    "pem",
-    [b"", b"not a key", ECKey.generate_key("P-521").as_pem(private=True), key().as_pem(False)],
-    ids=["nothing", "text", "another curve", "a public key"],
-)
-def test_what_is_no_key_to_prove_ourselves_with(pem: bytes) -> None:
-    with pytest.raises(ValueError, match="is no private key"):
-        client_key(pem)
-
-
-@pytest.mark.filterwarnings("ignore:Key size should be")
-def test_a_short_key_proves_nothing() -> None:
-    short = RSAKey.generate_key(1_024).as_pem(private=True)
-    with pytest.raises(ValueError, match="2048 bits or more"):
-        client_key(short)
-    assert client_key(key("RSA").as_pem(private=True)).is_private
 
 
 @pytest.mark.parametrize("status", [404, 503])
@@ -363,7 +354,7 @@ async def test_without_what_the_provider_says_of_itself_nobody_is_sent_there(sta
     away = Egress(transport=httpx.MockTransport(lambda _: httpx.Response(status)))
     ours = RelyingParty(OURS, away, lambda: NOW, lambda: 0.0)
     with pytest.raises(SignInFailed) as failed:
-        await ours.sign_in_url(Begun.anew(), step_up=False)
+        await ours.sign_in_url(Begun.anew())
     assert (failed.value.reason, failed.value.away) == ("provider-away", True)
 
 

@@ -22,6 +22,22 @@ def test_it_sends_for_the_providers_it_is_registered_for_and_for_no_other() -> N
     assert not client(frozenset()).acts_for(NPI)
 
 
+def test_of_its_row_the_organization_tells_for_whom_it_sends() -> None:
+    row = {
+        "client_id": UUID(int=1),
+        "client_name": "an-ehr",
+        "organization_id": UUID(int=2),
+        "acts_for": "own",
+        "npis": [NPI],
+        "tins": [TIN],
+    }
+    allowed = grants(["system/Claim.c"])
+    assert Principal.of(row, allowed, None) == client(frozenset({NPI}))
+    assert Principal.of({**row, "acts_for": "named"}, allowed, None).npis == frozenset({NPI})
+    every = Principal.of({**row, "acts_for": "all"}, allowed, "thumbprint")
+    assert (every.npis, every.certificate) == (None, "thumbprint")
+
+
 def test_a_clearinghouse_for_all_sends_for_whom_it_likes() -> None:
     every = client(None, frozenset())
     assert every.acts_for(NPI)

@@ -23,7 +23,8 @@ from tests.udap import (
     issued,
     trust,
 )
-from wiser_fhir.auth.udap_chain import ChainRefused, Trust, thumbprint, uris_of
+from wiser_fhir.auth.certificates import thumbprint_of
+from wiser_fhir.auth.udap_chain import ChainRefused, Trust
 from wiser_fhir.clock import utc_now
 from wiser_fhir.sandbox.authority import Authority, Issued, Key
 
@@ -44,7 +45,7 @@ def refused(trusted: Trust, header: dict[str, Any], now: datetime | None = None)
 def test_who_a_community_vouches_for_is_known_by_the_uris(holder: Callable[[], Issued]) -> None:
     found = trust().holder(x5c(holder()), utc_now())
     assert (found.community, found.uris) == (COMMUNITY, (URI,))
-    assert found.thumbprint == thumbprint(holder().certificate)
+    assert found.thumbprint == thumbprint_of(holder().der)
     assert found.key.key.as_dict(private=False)["kty"] == "RSA"
 
 
@@ -265,11 +266,6 @@ def test_a_key_that_none_in_a_jwks_may_be_is_refused() -> None:
     )
     certificate = builder.sign(authority().key, hashes.SHA256()).public_bytes(Encoding.PEM)
     assert refused(trust(), {"x5c": der(certificate)}) == "key"
-
-
-def test_the_uris_of_a_certificate_are_those_it_names() -> None:
-    assert uris_of(issued(URI, "urn:example:two").certificate) == (URI, "urn:example:two")
-    assert uris_of(authority().certificate) == ()
 
 
 def test_a_short_key_is_refused() -> None:

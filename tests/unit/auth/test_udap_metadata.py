@@ -12,6 +12,7 @@ from wiser_fhir.auth.udap_communities import Community
 from wiser_fhir.auth.udap_metadata import LIFE, RENEWED_AFTER, Places, UdapMetadata
 from wiser_fhir.clock import utc_now
 from wiser_fhir.fhir.elements import Json
+from wiser_fhir.sandbox.authority import Authority
 
 OTHER = "urn:example:other"
 PLACES = Places("https://wiser.example/oauth/token", "https://wiser.example/oauth/register")
@@ -53,6 +54,22 @@ def test_a_community_gets_what_is_signed_with_its_own_certificate() -> None:
     default = signed(ours.document(BASE, None, NOW))
     assert signed(ours.document(BASE, COMMUNITY, NOW)) == default
     assert signed(ours.document(BASE, OTHER, NOW)) != default
+
+
+def test_authorities_that_give_the_same_serial_number_are_told_apart(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("cryptography.x509.random_serial_number", lambda: 7)
+    both = [
+        Community(uri, (root.certificate,), signer_of(root.issue((BASE,), rsa=True)))
+        for uri, root in ((COMMUNITY, Authority.new("One")), (OTHER, Authority.new("Another")))
+    ]
+    serials = {each.signer.chain[0].serial_number for each in both if each.signer}
+    assert serials == {7}
+    ours = metadata(*both)
+    first = signed(ours.document(BASE, COMMUNITY, NOW))
+    assert signed(ours.document(BASE, OTHER, NOW)) != first
+    assert signed(ours.document(BASE, COMMUNITY, NOW)) == first
 
 
 @pytest.mark.parametrize("asked", ["", "urn:example:nobody", OTHER])

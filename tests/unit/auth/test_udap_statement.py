@@ -55,3 +55,12 @@ def test_a_logo_that_is_at_no_https_url_is_refused(logo: object) -> None:
         read(logo_uri=logo)
     assert refused.value.error == "invalid_client_metadata"
     assert refused.value.reason == "logo-uri"
+
+
+@pytest.mark.parametrize("x5c", [None, [], "MII"])
+def test_a_chain_that_cannot_be_read_is_no_statement(x5c: object) -> None:
+    now = utc_now()
+    token = signed(issued(), statement_claims(now), x5c=x5c)
+    with pytest.raises(StatementRefused) as refused:
+        read_statement(token, trust(), [REGISTER], now)
+    assert (refused.value.error, refused.value.reason) == ("invalid_software_statement", "x5c")

@@ -43,7 +43,9 @@ async def _nothing(_: FastAPI) -> AsyncIterator[None]:
 class _Tokens:
     """Knows two tokens: one that may read Questionnaires, and one that may not."""
 
-    async def principal(self, headers: list[str], certificate: str | None = None) -> Principal:
+    async def principal(
+        self, headers: list[str], certificate: str | None, _asking: object
+    ) -> Principal:
         assert certificate is None
         scopes = {"Bearer reads": "system/Questionnaire.rs", "Bearer sends": "system/Claim.c"}
         if not headers or headers[0] not in scopes:

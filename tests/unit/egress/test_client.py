@@ -61,6 +61,17 @@ async def test_how_long_an_answer_is_fresh_is_handed_on(
     assert document.max_age == max_age
 
 
+@pytest.mark.parametrize(
+    ("age", "left"),
+    [("0", 60.0), ("20", 40.0), ("60", 0.0), ("4000000000", 0.0), ("20, 50", 40.0), ("old", 60.0)],
+)
+async def test_what_an_answer_was_kept_for_on_its_way_is_taken_off(age: str, left: float) -> None:
+    headers = {**FHIR, "Cache-Control": "max-age=60", "Age": age}
+    egress = Egress(transport=Peer(headers=headers))
+    document = await egress.get_document(PATIENT, within=[BASE], tenant=TENANT)
+    assert document.max_age == left
+
+
 async def test_the_token_goes_to_the_registered_base() -> None:
     peer = Peer()
     await get(peer, token=TOKEN)

@@ -8,10 +8,11 @@ import pytest
 from tests.subscriptions import a_subscription
 from tests.unit.egress.peer import TENANT, Peer
 from tests.unit.egress.test_url import HOSTILE
-from wiser_fhir.auth.cds_clients import RegistrationRefused, check_url
 from wiser_fhir.auth.issuer import Issuer
 from wiser_fhir.auth.keys import JwksCache
+from wiser_fhir.auth.registration import RegistrationRefused, check_url
 from wiser_fhir.clock import utc_now
+from wiser_fhir.deployment.checks import check_mode
 from wiser_fhir.egress.client import Egress
 from wiser_fhir.egress.crl import CrlEgress
 from wiser_fhir.egress.errors import EgressError
@@ -68,7 +69,8 @@ async def test_the_way_out_sends_nothing_there_even_if_it_was_registered(url: st
 @pytest.mark.parametrize("url", [*HOSTILE, *INSIDE, *PLAIN])
 async def test_no_keys_are_asked_for_there(url: str) -> None:
     peer = Peer(b'{"keys": []}')
-    assert await JwksCache(Egress(transport=peer)).key(url, TENANT, "kid") is None
+    with pytest.raises(Unavailable):
+        await JwksCache(Egress(transport=peer)).key(url, TENANT, "kid")
     assert peer.requests == []
 
 
@@ -100,7 +102,7 @@ async def test_no_list_of_revoked_certificates_is_asked_for_there(url: str) -> N
 def test_no_operator_can_name_it_by_mistake(name: str, url: str) -> None:
     given = {"WISER_MODE": "sandbox", f"WISER_{name.upper()}": url}
     with pytest.raises(SettingsError, match=f"WISER_{name.upper()}"):
-        Settings.from_env(given).check_mode()
+        check_mode(Settings.from_env(given))
 
 
 @pytest.mark.parametrize("url", [*INSIDE, *PLAIN])

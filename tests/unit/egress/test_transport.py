@@ -1,12 +1,19 @@
+import asyncio
 import socket
 import ssl
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from threading import Event
+from typing import Any
 
 import httpcore
 import httpx
 import pytest
 
+from tests.unit.egress.peer import OTHER_TENANT, TENANT
 from wiser_fhir.egress.addresses import is_public, is_public_or_near
+from wiser_fhir.egress.client import Egress
 from wiser_fhir.egress.errors import EgressError
 from wiser_fhir.egress.transport import CheckedNetwork, CheckedTransport, Resolve, system_resolve
 
@@ -154,3 +161,74 @@ async def test_this_machine_is_connected_to_only_where_that_is_allowed() -> None
     with pytest.raises(EgressError, match="refused"):
         await CheckedNetwork(system_resolve, is_public, network).connect_tcp("localhost", 80)
     assert len(network.connected) == 1
+
+
+@dataclass
+class NameServers:
+    """What the system asks: one says nothing until it is told to, the others lead inside."""
+
+    speak: Event = field(default_factory=Event)
+    asked: list[str] = field(default_factory=list)
+
+    def getaddrinfo(self, host: str, port: int, **_: Any) -> list[Any]:
+        self.asked.append(host)
+        if host == "tarpit.example":
+            self.speak.wait(30)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+
+
+@pytest.fixture
+def name_servers(monkeypatch: pytest.MonkeyPatch) -> Iterator[NameServers]:
+    servers = NameServers()
+    monkeypatch.setattr(socket, "getaddrinfo", servers.getaddrinfo)
+    yield servers
+    servers.speak.set()
+
+
+async def test_a_name_server_that_is_silent_holds_up_the_tenant_who_named_it_alone(
+    name_servers: NameServers,
+) -> None:
+    egress = Egress()
+
+    async def reason(host: str, seconds: float, tenant: Any) -> str:
+        """`refused`: there is an address, and it is not public."""
+        url = f"https://{host}/"
+        asked: dict[str, Any] = {"within": [url], "tenant": tenant, "seconds": seconds}
+        with pytest.raises(EgressError) as failed:
+            if host == "told.example":
+                await egress.post(url, b"{}", headers=(), **asked)
+            else:
+                await egress.get_json(url, **asked)
+        return failed.value.reason
+
+    stuck = [reason("tarpit.example", 0.1, TENANT) for _ in range(12)]
+    assert await asyncio.gather(*stuck) == ["slow"] * 12
+    assert await reason("ehr.example", 0.1, TENANT) == "slow"
+    assert await reason("told.example", 0.1, TENANT) == "slow"
+    assert name_servers.asked == ["tarpit.example"] * 2
+    for host in ("ehr.example", "told.example"):
+        assert await reason(host, 10, OTHER_TENANT) == "refused"
+    name_servers.speak.set()
+    for host in ("ehr.example", "told.example"):
+        assert await reason(host, 10, TENANT) == "refused"
+    await egress.aclose()
+
+
+async def test_a_lookup_that_was_given_up_is_not_begun_or_ends_in_silence(
+    name_servers: NameServers, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    resolvers = ThreadPoolExecutor(1)
+    monkeypatch.setattr("wiser_fhir.egress.transport._RESOLVERS", resolvers)
+
+    async def give_up() -> None:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await asyncio.gather(
+                    system_resolve("tarpit.example", 443), system_resolve("ehr.example", 443)
+                )
+
+    await asyncio.to_thread(lambda: asyncio.run(give_up()))
+    name_servers.speak.set()
+    await asyncio.to_thread(resolvers.shutdown)
+    assert name_servers.asked == ["tarpit.example"]
+    assert caplog.records == []

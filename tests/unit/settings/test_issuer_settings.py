@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from wiser_fhir.deployment.checks import check_mode
 from wiser_fhir.settings import Settings, SettingsError
 
 ISSUER = "https://sso.example/realms/payer"
@@ -16,17 +17,19 @@ def settings(**given: str) -> Settings:
 
 @pytest.mark.parametrize("mode", ["external", "both"])
 def test_another_issuer_is_named_where_it_counts(mode: str, tmp_path: Path) -> None:
-    settings(auth_mode=mode, auth_issuer=ISSUER).check_mode()
+    check_mode(settings(auth_mode=mode, auth_issuer=ISSUER))
     key = tmp_path / "own.key"
     key.write_text("checked when it is read")
-    settings(
-        auth_mode=mode,
-        auth_issuer=ISSUER,
-        auth_audience="urn:payer",
-        auth_introspection_url=f"{ISSUER}/introspect",
-        auth_client_id="the-payer",
-        auth_client_key=str(key),
-    ).check_mode()
+    check_mode(
+        settings(
+            auth_mode=mode,
+            auth_issuer=ISSUER,
+            auth_audience="urn:payer",
+            auth_introspection_url=f"{ISSUER}/introspect",
+            auth_client_id="the-payer",
+            auth_client_key=str(key),
+        )
+    )
 
 
 @pytest.mark.parametrize(
@@ -49,7 +52,7 @@ def test_another_issuer_is_named_where_it_counts(mode: str, tmp_path: Path) -> N
 )
 def test_what_does_not_go_together_stops_the_start(given: dict[str, str], said: str) -> None:
     with pytest.raises(SettingsError) as refused:
-        settings(**given).check_mode()
+        check_mode(settings(**given))
     assert said in str(refused.value)
 
 
@@ -76,6 +79,6 @@ def test_production_wants_https() -> None:
         "WISER_AUTH_INTROSPECTION_URL": "http://sso.example/introspect",
     }
     with pytest.raises(SettingsError) as refused:
-        Settings.from_env(given).check_mode()
+        check_mode(Settings.from_env(given))
     for name in ("WISER_AUTH_ISSUER", "WISER_AUTH_INTROSPECTION_URL"):
         assert f"{name}: production needs https" in str(refused.value)

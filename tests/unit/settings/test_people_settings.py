@@ -6,7 +6,8 @@ import pytest
 from joserfc.jwk import ECKey
 
 from wiser_fhir.clock import utc_now
-from wiser_fhir.deployment import people_provider, sandbox_issuer
+from wiser_fhir.deployment.checks import check_mode
+from wiser_fhir.deployment.issuers import people_provider, sandbox_issuer
 from wiser_fhir.settings import Settings, SettingsError
 
 ISSUER = {"WISER_PEOPLE_ISSUER": "https://login.example", "WISER_PEOPLE_CLIENT_ID": "wiser"}
@@ -26,13 +27,13 @@ def key(tmp_path: Path) -> dict[str, str]:
 def problems(environment: dict[str, str]) -> str:
     """What is wrong with it."""
     with pytest.raises(SettingsError) as refused:
-        Settings.from_env(environment).check_mode()
+        check_mode(Settings.from_env(environment))
     return str(refused.value)
 
 
 def test_an_issuer_a_name_and_one_proof_are_enough(key: dict[str, str]) -> None:
     for proof in (SECRET, key):
-        Settings.from_env({**SANDBOX, **ISSUER, **proof}).check_mode()
+        check_mode(Settings.from_env({**SANDBOX, **ISSUER, **proof}))
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from wiser_fhir.deployment.checks import check_mode
+from wiser_fhir.deployment.configuration import configuration_page
 from wiser_fhir.resources import resource_path
-from wiser_fhir.settings import MODEL_STATES, Settings, SettingsError, configuration_page
+from wiser_fhir.settings import MODEL_STATES, Settings, SettingsError
 
 SANDBOX = {"WISER_MODE": "sandbox"}
 PRODUCTION = {
@@ -22,7 +24,7 @@ PRODUCTION = {
 
 def refusal(environ: dict[str, str]) -> str:
     with pytest.raises(SettingsError) as caught:
-        Settings.from_env(environ).check_mode()
+        check_mode(Settings.from_env(environ))
     return str(caught.value)
 
 
@@ -32,7 +34,7 @@ def test_unset_means_production() -> None:
 
 def test_a_sandbox_needs_nothing_more() -> None:
     settings = Settings.from_env(SANDBOX)
-    settings.check_mode()
+    check_mode(settings)
     assert settings.sandbox
     assert settings.affirms_by_software
     assert settings.states == MODEL_STATES
@@ -41,7 +43,7 @@ def test_a_sandbox_needs_nothing_more() -> None:
 
 def test_production_starts_with_what_it_needs_and_affirms_nothing_by_software() -> None:
     settings = Settings.from_env(PRODUCTION)
-    settings.check_mode()
+    check_mode(settings)
     assert not settings.affirms_by_software
 
 
@@ -104,6 +106,10 @@ def test_other_peoples_variables_are_none_of_ours() -> None:
         ("WISER_AUDIT_KEY", "c2hvcnQ="),
         ("WISER_SECRETS_KEY", "c2hvcnQ="),
         ("WISER_INDEX_KEY", "c2hvcnQ="),
+        ("WISER_AUDIT_KEYS_BEFORE", "c2hvcnQ="),
+        ("WISER_SECRETS_KEYS_BEFORE", "not base64!"),
+        ("WISER_SCANNER", "tcp://clamav"),
+        ("WISER_SCANNER", "tcp://clamav:99999"),
         ("WISER_LOG_LEVEL", "loud"),
     ],
 )
@@ -128,7 +134,7 @@ def test_lists_are_separated_by_commas() -> None:
 def test_sandbox_hosts_are_kept_as_they_were_said() -> None:
     hosts = "http://127.0.0.1:9000,https://[::1]:9443,http://ehr:8080"
     settings = Settings.from_env({**SANDBOX, "WISER_SANDBOX_HOSTS": hosts})
-    settings.check_mode()
+    check_mode(settings)
     assert settings.sandbox_hosts == tuple(hosts.split(","))
 
 

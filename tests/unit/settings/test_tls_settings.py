@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from wiser_fhir.deployment.checks import check_mode
 from wiser_fhir.settings import Settings, SettingsError
 
 HEX = bytes(range(32)).hex()
@@ -28,13 +29,13 @@ def settings(mode: str = "sandbox", **given: str) -> Settings:
 
 def refusal(mode: str = "sandbox", **given: str) -> str:
     with pytest.raises(SettingsError) as caught:
-        settings(mode, **given).check_mode()
+        check_mode(settings(mode, **given))
     return str(caught.value)
 
 
 def test_all_of_it_together_is_taken(files: dict[str, str]) -> None:
     found = settings(**files, TLS_PROXY_CERTIFICATES=HEX, MTLS_URL="https://api.payer.example")
-    found.check_mode()
+    check_mode(found)
     assert found.client_certificate == (
         Path(files["TLS_CLIENT_CERT"]),
         Path(files["TLS_CLIENT_KEY"]),

@@ -7,7 +7,8 @@ import pytest
 
 from tests.udap import BASES, COMMUNITY, ORIGIN, authority, issued
 from wiser_fhir.clock import utc_now
-from wiser_fhir.deployment import udap
+from wiser_fhir.deployment.checks import check_mode
+from wiser_fhir.deployment.issuers import udap
 from wiser_fhir.sandbox.udap import COMMUNITY as SANDBOX
 from wiser_fhir.settings import Settings, SettingsError
 
@@ -38,7 +39,7 @@ def settings(environment: dict[str, str], **changes: str) -> Settings:
 
 def test_lists_are_parted_by_commas(environment: dict[str, str]) -> None:
     read = settings(environment)
-    read.check_mode()
+    check_mode(read)
     assert read.udap_crl_urls == ("http://crl.example.org/a.crl", "https://crl.example.org/b.crl")
 
 
@@ -56,7 +57,7 @@ def test_what_goes_together_is_asked_for(
     environment: dict[str, str], changes: dict[str, str], why: str
 ) -> None:
     with pytest.raises(SettingsError, match=why):
-        settings(environment, **changes).check_mode()
+        check_mode(settings(environment, **changes))
 
 
 def test_a_sandbox_has_its_own_community_behind_those_configured(

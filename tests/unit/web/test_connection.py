@@ -12,8 +12,8 @@ from httpx import ASGITransport, AsyncClient, Response
 
 from tests.listening import Listed, telling
 from tests.pki import EHR_URI, issued, pki, proxy_certificate, rogue, showing
+from wiser_fhir.auth.certificates import thumbprint_of
 from wiser_fhir.sandbox.authority import Issued, new_key
-from wiser_fhir.web.connection import thumbprint_of
 
 Headers = Sequence[tuple[str, str]]
 PROXY = thumbprint_of(proxy_certificate().der)

@@ -5,8 +5,9 @@ from uuid import UUID, uuid4
 import pytest
 from fastapi import FastAPI, Request
 
-from wiser_fhir.errors import Throttled
-from wiser_fhir.web.connection import Trust, thumbprint_of
+from wiser_fhir.auth.certificates import thumbprint_of
+from wiser_fhir.errors import Throttled, Unauthenticated, Unavailable
+from wiser_fhir.web.connection import Trust
 from wiser_fhir.web.limits import (
     MISSES,
     CallerLimits,
@@ -66,6 +67,23 @@ def test_who_was_refused_has_taken_nothing() -> None:
         limits.enter(ONE)
 
 
+def test_what_was_served_is_counted_even_beyond_what_was_left() -> None:
+    clock = Monotonic()
+    limits = CallerLimits(1, 0.1, clock)
+    limits.check(ONE)
+    limits.check(ONE)  # at the same time, before either is over
+    limits.note(ONE)
+    limits.note(ONE)
+    with pytest.raises(Throttled) as refused:
+        limits.check(ONE)
+    assert refused.value.retry_after == 20
+    with pytest.raises(Throttled):
+        limits.enter(ONE)
+    limits.check(OTHER)
+    clock.now += 20
+    limits.enter(ONE)
+
+
 def test_of_too_many_callers_the_idle_ones_are_forgotten() -> None:
     clock = Monotonic()
     limits = CallerLimits(1, 1, clock)
@@ -95,6 +113,22 @@ def test_an_address_that_tries_in_vain_waits_and_others_do_not() -> None:
     limits.attempt("192.0.2.2")
     clock.now += 10
     limits.attempt("192.0.2.1")
+
+
+def test_to_ask_another_server_about_strangers_takes_what_they_may_try() -> None:
+    limits = StrangerLimits(0.2, Monotonic())
+    with limits.asking("192.0.2.1"), limits.asking("192.0.2.1"):
+        with pytest.raises(Throttled), limits.asking("192.0.2.1"):
+            pass
+        with limits.asking("192.0.2.2"):
+            pass
+    with pytest.raises(Unauthenticated), limits.asking("192.0.2.1"):
+        raise Unauthenticated("in vain")  # counted by whoever answers
+    limits.attempt("192.0.2.1")
+    with pytest.raises(Unavailable), limits.asking("192.0.2.1"):
+        raise Unavailable("no answer")
+    with pytest.raises(Throttled), limits.asking("192.0.2.1"):
+        pass
 
 
 def asked(peer: str | None, *told: str, by_proxy: bool = False) -> Request:

@@ -65,12 +65,19 @@ class Doorkeeper:
     """Knows one token. Stands where the authenticator does."""
 
     async def principal(
-        self, authorization: list[str], certificate: str | None = None
+        self, authorization: list[str], certificate: str | None, _asking: object
     ) -> Principal:
         assert certificate is None
         if authorization != ["Bearer good"]:
             raise Unauthenticated("A live bearer token is needed.")
         return CALLER
+
+
+class Away:
+    """Stands where the authenticator does, while the database is away."""
+
+    async def principal(self, *_asked: object) -> Principal:
+        raise Unavailable("away")
 
 
 class Trail:
@@ -238,6 +245,20 @@ async def test_an_unknown_operation_is_404_and_a_wrong_method_405(http: AsyncCli
     assert wrong.status_code == 405
     assert wrong.headers["allow"] == "GET, PUT"
     assert issues(wrong)[0]["code"] == "not-supported"
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "/fhir/nothing"), ("DELETE", "/fhir/fail/404"), ("GET", "/fhir/fail/404")],
+)
+async def test_while_nobody_can_be_known_every_path_is_worth_asking_again(
+    app: FastAPI, http: AsyncClient, trail: Trail, method: str, path: str
+) -> None:
+    app.state.authenticator = Away()
+    response = await http.request(method, path)
+    assert (response.status_code, response.content) == (503, b"")
+    assert response.headers["retry-after"] == "2"
+    assert trail.rows == []
 
 
 async def test_a_trailing_slash_is_another_path_and_no_redirect(http: AsyncClient) -> None:
