@@ -62,7 +62,7 @@ from wiser_fhir.web.tls import TlsFiles, TlsRefused
 # What an operator can do something about; its text says what.
 _EXPECTED = (
     CannotOpen, CatalogueError, CommunityRefused, CompileError, Conflict, EgressTlsRefused,
-    EmbeddedError, HostRefused, KeysRefused, NotFound, NoVault, OSError, PackageError,
+    EmbeddedError, HostRefused, KeysRefused, NotFound, NoVault, PackageError,
     PersonRefused, RegistrationRefused, ScopeRefused, SettingsError, TlsRefused, Unavailable,
     migrations.NotReady,
 )  # fmt: skip
@@ -104,6 +104,9 @@ def main() -> None:
     """Run the command. An expected error is one line and exit code 1."""
     try:
         cli()
+    except OSError as error:
+        told = f"{error.filename}: {error.strerror}" if error.filename else error
+        sys.exit(f"wiser-fhir: {told}")
     except _EXPECTED as error:
         sys.exit(f"wiser-fhir: {error}")
 

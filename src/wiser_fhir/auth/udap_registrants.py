@@ -54,13 +54,14 @@ returning organization_id
 """)
 
 _LIST = text("""
-select r.community, r.iss, o.name, r.scopes, r.active, c.name, g.client_name, g.changed_at
+select coalesce(r.community, g.community), coalesce(r.iss, g.iss), o.name,
+    coalesce(r.scopes, c.scopes), coalesce(r.active, c.active), c.name, g.client_name, g.changed_at
 from udap_registrant r
-join organization o on o.id = r.organization_id
-left join udap_registration g
-    on g.community = r.community and g.iss = r.iss and g.cancelled_at is null
+full join (select * from udap_registration where cancelled_at is null) g
+    on g.community = r.community and g.iss = r.iss
 left join client c on c.id = g.client_id
-order by r.community, r.iss
+join organization o on o.id = coalesce(r.organization_id, c.organization_id)
+order by 1, 2
 """)
 
 _TAKE_IN_ALL = text("""
@@ -99,7 +100,9 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A registrant, and its client where it has registered."""
+    """A registrant, and its client where it has registered; also a member of a community that is
+    let in as a whole, once it has.
+    """
 
     community: str
     iss: str
@@ -149,7 +152,7 @@ async def remove(db: AsyncConnection, registrant: Registrant) -> tuple[UUID, End
 
 
 async def listed(db: AsyncConnection) -> list[Listed]:
-    """Everybody who may or might register, by community."""
+    """Everybody who may or might register, or has, by community."""
     return [
         Listed(row[0], row[1], row[2], tuple(row[3]), *row[4:]) for row in await db.execute(_LIST)
     ]

@@ -72,9 +72,12 @@ def unrevoke(thumbprint: _Thumbprint) -> None:
 
 
 def _read(thumbprint: str) -> str:
-    """Raises RegistrationRefused."""
+    """With the mark before a dash too, by which `list` keeps a formula from a spreadsheet.
+
+    Raises RegistrationRefused.
+    """
     try:
-        return read_thumbprint(thumbprint)
+        return read_thumbprint(thumbprint.removeprefix("'"))
     except ValueError as refused:
         raise RegistrationRefused(str(refused)) from None
 

@@ -77,7 +77,9 @@ def _issuer_problems(settings: Settings) -> list[str]:
     asked = ("auth_introspection_url", "auth_client_id", "auth_client_key")
     given = [name for name in asked if getattr(settings, name) is not None]
     problems = []
-    if (settings.auth_issuer is None) != (settings.auth_mode == "embedded"):
+    if settings.auth_issuer is None and settings.auth_mode != "embedded":
+        problems.append(f"WISER_AUTH_ISSUER: WISER_AUTH_MODE={settings.auth_mode} needs it")
+    if settings.auth_issuer is not None and settings.auth_mode == "embedded":
         problems.append("WISER_AUTH_ISSUER: goes with WISER_AUTH_MODE=external or both")
     if given and (settings.auth_issuer is None or len(given) < len(asked)):
         names = " and ".join(f"{PREFIX}{name.upper()}" for name in asked)

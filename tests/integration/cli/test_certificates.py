@@ -54,7 +54,7 @@ async def test_a_thumbprint_that_begins_with_a_dash_is_no_option(command: Run) -
     assert dashed.startswith("-")
     assert (await command("certificate", "revoke", dashed, "--because", "lost")).exit_code == 0
     assert dashed in (await command("certificate", "list")).stdout
-    assert (await command("certificate", "unrevoke", dashed)).stdout == "taken again\n"
+    assert (await command("certificate", "unrevoke", f"'{dashed}")).stdout == "taken again\n"
     mistyped = await command("certificate", "revoke", dashed, "--becuase", "lost")
     assert mistyped.exit_code == 2
 

@@ -99,6 +99,18 @@ async def test_who_is_allowed_may_register_and_is_listed(
     assert await trail(books) == [("udap.allow", "done", False)]
 
 
+async def test_so_is_a_member_of_a_community_that_is_let_in_as_a_whole(
+    command: Run, app_engine: AsyncEngine
+) -> None:
+    assert list(csv.DictReader(io.StringIO(await listed(command)))) == []
+    client_id = await UdapPlace(app_engine).client()
+    [row] = csv.DictReader(io.StringIO(await listed(command)))
+    assert (row["community"], row["iss"], row["active"]) == (COMMUNITY, URI, "True")
+    assert row["organization"]
+    assert "system/Claim" in row["scopes"]
+    assert (row["client"], row["client_name"]) == (client_id, "A test client")
+
+
 async def test_what_is_no_longer_allowed_is_lost_at_once(
     command: Run, app_engine: AsyncEngine, books: Books
 ) -> None:

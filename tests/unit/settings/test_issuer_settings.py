@@ -35,8 +35,8 @@ def test_another_issuer_is_named_where_it_counts(mode: str, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"auth_mode": "external"}, "WISER_AUTH_ISSUER: goes with"),
-        ({"auth_mode": "both"}, "WISER_AUTH_ISSUER: goes with"),
+        ({"auth_mode": "external"}, "WISER_AUTH_ISSUER: WISER_AUTH_MODE=external needs it"),
+        ({"auth_mode": "both"}, "WISER_AUTH_ISSUER: WISER_AUTH_MODE=both needs it"),
         ({"auth_issuer": ISSUER}, "WISER_AUTH_ISSUER: goes with"),
         ({"auth_audience": "x"}, "WISER_AUTH_AUDIENCE: needs"),
         ({"auth_introspection_url": ISSUER}, "set all with WISER_AUTH_ISSUER, or none"),
