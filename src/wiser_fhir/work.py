@@ -192,7 +192,7 @@ async def _inspecting(
         yield []
         return
     folder, signers = checkpoint_folder(settings), checkpoint_keys(settings)
-    changed = partial(all_changed, owner, decision_keys(settings))
+    changed = partial(all_changed, owner, decision_keys(settings), settings.sandbox)
     verifier = Verifier(owner, chain_keys(settings), clock, folder, signers)
     inspection = Inspection(verifier, changed)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 from uuid import uuid4
 
+import asyncpg
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -28,7 +29,7 @@ select exists (select from audit_event where at >= :since and action = :action
     and detail @> '{"daily": true}' and detail ->> 'decisions' is not null)
 """)
 
-# Which decisions do not bear the mac they were made with, in words.
+# Which decisions are not as they were made, in words.
 ChangedDecisions = Callable[[], Awaitable[Sequence[str]]]
 
 
@@ -93,7 +94,7 @@ class Inspection:
         """Those that were changed, None where the database does not show them."""
         try:
             return tuple(await self.changed_decisions())
-        except (Unavailable, SQLAlchemyError) as failure:
+        except (Unavailable, SQLAlchemyError, asyncpg.PostgresError) as failure:
             log.error("decisions are not checked", extra={"error": type(failure).__name__})
             return None
 

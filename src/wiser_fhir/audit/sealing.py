@@ -10,10 +10,14 @@ the application role would show whoever takes the server over the whole trail. B
 one sees what was written in the last seconds, ids and words only, and can put down seals that do
 not fit, which the verifier names; it can change, leave out or read back nothing. The key never
 reaches the database, so nobody there can make a seal that fits.
+
+Until a checkpoint vouches for it, the end of the chain is known to the sealers that run: each
+remembers how far it has seen it, and seals nothing behind a chain that was cut since.
 """
 
+import hmac
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
@@ -68,18 +72,43 @@ async def head_of(engine: AsyncEngine) -> Head:
         return await head(connection)
 
 
+@dataclass(slots=True)
+class Seen:
+    """How far the chain was seen, and whether it was cut since: that stays so, though it may have
+    grown again by the next look."""
+
+    sequence: int = 0
+    mac: bytes = GENESIS
+    cut: bool = False
+
+    def is_cut(self, end: Head) -> bool:
+        """Whether the chain ends before what was seen of it, or ended otherwise."""
+        same = hmac.compare_digest(end.mac, self.mac)
+        other = end.sequence == self.sequence and not same
+        self.cut = self.cut or other or end.sequence < self.sequence
+        return self.cut
+
+    def reach(self, sequence: int, mac: bytes) -> None:
+        """It was seen to end here. Who comes late with that may tell of less."""
+        if sequence > self.sequence:
+            self.sequence, self.mac = sequence, mac
+
+
 @dataclass(frozen=True, slots=True)
 class TrailSealer:
     """Seals what is final and not sealed yet, a batch at a time.
 
     Behind a key that is not in `keys` it seals nothing: while keys are changed a worker that has
     not heard of the new one must not go on with the old, which would be a forged seal for ever.
+    Nor does it where the chain was cut behind what it has seen, until it is started anew: it would
+    grow over the cut.
     """
 
     engine: AsyncEngine
     keys: Keyring
     clock: Clock
     batch: int = BATCH
+    seen: Seen = field(default_factory=Seen)
 
     async def __call__(self) -> int:
         """How many rows were sealed. Raises Unavailable."""
@@ -89,17 +118,22 @@ class TrailSealer:
             end = await head(connection)
             if end.lag(self.clock()) > LAG_SECONDS:
                 log.warning("audit trail waits for its seal", extra={"ms": self._waited(end)})
+            if self.seen.is_cut(end):
+                log.error("audit trail was cut", extra={"count": end.sequence})
+                return 0
             if end.key_id is not None and self.keys.age(end.key_id) is None:
                 log.error("audit trail is sealed by an unknown key", extra={"count": end.sequence})
                 return 0
             rows = await connection.fetch(_UNSEALED, self.batch)
-            if rows:
-                await self._seal(connection, end, rows)
-            return len(rows)
+            mac = await self._seal(connection, end, rows) if rows else end.mac
+        # It is committed: what is rolled back was never there to be cut.
+        self.seen.reach(end.sequence + len(rows), mac)
+        return len(rows)
 
     async def _seal(
         self, connection: asyncpg.Connection, end: Head, rows: list[asyncpg.Record]
-    ) -> None:
+    ) -> bytes:
+        """The end of the chain then."""
         key, now = self.keys.current, await connection.fetchval(_NOW)
         mac, macs = end.mac, []
         for sequence, row in enumerate(rows, end.sequence + 1):
@@ -109,6 +143,7 @@ class TrailSealer:
         await connection.execute(_SEAL, end.sequence, ids, macs, key.id)
         if end.key_id not in (None, key.id):
             log.warning("audit trail sealed by a new key", extra={"count": end.sequence + 1})
+        return mac
 
     def _waited(self, end: Head) -> int:
         return round(end.lag(self.clock()) * 1000)

@@ -81,7 +81,7 @@ async def _verify(
             engine, chain_keys(settings), utc_now, folder, signers, unsealed_for=unsealed_for
         )
         try:
-            changed = partial(all_changed, engine, decision_keys(settings))
+            changed = partial(all_changed, engine, decision_keys(settings), settings.sandbox)
             return await Inspection(verifier, changed).once(start)
         except ValueError as fault:
             raise SettingsError(f"--from-checkpoint: {fault}") from fault

@@ -17,6 +17,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from wiser_fhir.audit.decision_mac import decision_mac
+from wiser_fhir.audit.decisions import DETERMINATIONS
 from wiser_fhir.audit.recorder import AuditRow, Detail, write
 from wiser_fhir.db.base import (
     case_item,
@@ -150,8 +151,11 @@ async def note(
     case: PriorAuthorization,
     change: CaseChange,
     answer: bytes | None = None,
+    decided: int = 0,
 ) -> None:
-    """Add to a case's history and to the audit trail, which tells the hash of a new answer."""
+    """Add to a case's history and to the audit trail, which tells the hash of a new answer and how
+    many determinations were made.
+    """
     row = {
         "organization_id": case.organization_id,
         "id": time_ordered_uuid(),
@@ -165,18 +169,22 @@ async def note(
     }
     key = await data_key(db, case.organization_id)
     await db.execute(insert(case_event).values(EVENT.seal(key, row)))
-    await write(db, _audit(case, change, answer))
+    await write(db, _audit(case, change, answer, decided))
 
 
-def _audit(case: PriorAuthorization, change: CaseChange, answer: bytes | None) -> AuditRow:
+def _audit(
+    case: PriorAuthorization, change: CaseChange, answer: bytes | None, decided: int
+) -> AuditRow:
     """What stands in the row is sealed with it: which rules held, and the hashes of what came and
-    of what was answered, so that neither can be another afterwards.
+    of what was answered, so that neither can be another afterwards; how many determinations were
+    made, so that none can be gone.
     """
     request = change.request
     told = {
         "rules": case.rules,
         "request-sha256": None if request is None else sha256(request.body).hexdigest(),
         "answer-sha256": None if answer is None else sha256(answer).hexdigest(),
+        DETERMINATIONS: decided or None,
     }
     known = {name: value for name, value in told.items() if value is not None}
     detail: Detail = {"revision": case.revision, **known}
@@ -544,9 +552,10 @@ async def _tell(
     """Who is to hear of it: subscribers of the answer, the beneficiary of a decision, history."""
     if answer_id is not None:
         await outbox.put(db, after.organization_id, after.id, answer_id, change.at)
-    if _freshly_decided(before, after):
+    decided = len(_freshly_decided(before, after))
+    if decided:
         await post(db, after, "determination-copy", "beneficiary", change.at)
-    await note(db, after, change, answer)
+    await note(db, after, change, answer, decided)
 
 
 async def post(

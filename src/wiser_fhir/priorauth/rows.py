@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from wiser_fhir.audit.decision_mac import decision_mac
+from wiser_fhir.audit.decisions import DETERMINATIONS
 from wiser_fhir.audit.recorder import AuditRow
 from wiser_fhir.coverage.requested import Code
 from wiser_fhir.priorauth.answer import CaseAnswer, ItemAnswer
@@ -175,14 +176,15 @@ def submission_write(
     """The rows of a case as decided by software. `request_body` and `answer` are the wire's bytes.
 
     A resubmission is no duplicate, and a dismissed request is not asked again. Determinations bear
-    a MAC by `decision_key`.
+    a MAC by `decision_key`, and the audit row tells how many there are.
     """
     dismissed = case.dismissal
     hashes = {"request-sha256": sha256(request_body), "answer-sha256": sha256(answer)}
     sealed = {name: digest.hexdigest() for name, digest in hashes.items()}
     rules = {} if case.rules is None else {"rules": case.rules}
     lines = _item_columns(case, submission)
-    audited = replace(audit, detail={**audit.detail, **rules, **sealed}).values()
+    decided = {DETERMINATIONS: len(lines["decided_sequence"])}
+    audited = replace(audit, detail={**audit.detail, **rules, **sealed, **decided}).values()
     return SubmissionWrite(
         organization_id=case.organization_id,
         case_id=case.id,

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from uuid import uuid4
 
+import asyncpg
 import pytest
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -61,7 +62,9 @@ async def test_a_run_of_an_operator_is_not_the_day_s(chain: Chained, verifier: V
     assert await rows(chain) == [("sound", False, 0)] * 2 + [("sound", True, 0)]
 
 
-@pytest.mark.parametrize("failure", [Unavailable("away"), SQLAlchemyError("refused")])
+@pytest.mark.parametrize(
+    "failure", [Unavailable("away"), SQLAlchemyError("refused"), asyncpg.PostgresError()]
+)
 async def test_decisions_that_cannot_be_looked_at_are_not_sound(
     failure: Exception, chain: Chained, verifier: Verify, caplog: pytest.LogCaptureFixture
 ) -> None:

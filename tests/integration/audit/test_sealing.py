@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from datetime import timedelta
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -14,7 +15,7 @@ from tests.integration.audit.chained import MASTER, Chained, others_are_done
 from tests.integration.audit.conftest import Verify
 from wiser_fhir.audit.chain import ChainKey, Keyring
 from wiser_fhir.audit.recorder import AuditRow, write
-from wiser_fhir.audit.sealing import TrailSealer, head_of
+from wiser_fhir.audit.sealing import Seen, TrailSealer, head_of
 from wiser_fhir.clock import utc_now
 from wiser_fhir.db.engine import transaction
 from wiser_fhir.errors import Unavailable
@@ -269,3 +270,72 @@ async def test_a_deleted_end_is_neither_sealed_over_nor_stops_the_sealer(
     fault = (await verifier().verify()).fault
     assert fault is not None
     assert (fault.kind, fault.sequence) == ("deleted", 2)
+
+
+CUT = (
+    "delete from audit_event where id in (select audit_id from audit_seal where sequence > 2)",
+    "delete from audit_seal where sequence > 2",
+)
+
+
+@pytest.mark.parametrize("again", [0, 2, 4])
+async def test_a_sealer_that_runs_does_not_grow_over_a_cut(
+    again: int, chained: Chained, app_engine: AsyncEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever has not seen what was cut goes on: to less than there was, as much, or more."""
+    sealer = TrailSealer(app_engine, Keyring.of(MASTER), utc_now)
+    await chained.write(4)
+    await others_are_done(chained.superuser)
+    assert await sealer() == 4
+    await chained.tamper(*CUT)
+    if again == 4:  # it finds the cut before the chain has grown beyond it
+        assert await sealer() == 0
+    await chained.write(again)
+    assert await chained.seal() == again
+    await chained.write()
+    await others_are_done(chained.superuser)
+    caplog.clear()
+    assert [await sealer(), await sealer()] == [0, 0]
+    told = [(each.message, each.__dict__["count"]) for each in caplog.records]
+    assert told == [("audit trail was cut", 2 + again)] * 2
+    assert await TrailSealer(app_engine, Keyring.of(MASTER), utc_now)() == 1
+
+
+async def test_what_others_have_sealed_is_no_cut(
+    chained: Chained, app_engine: AsyncEngine, verifier: Verify
+) -> None:
+    one, other = (TrailSealer(app_engine, Keyring.of(MASTER), utc_now) for _ in range(2))
+    for sealer in (one, other, other, one):
+        await chained.write()
+        await others_are_done(chained.superuser)
+        assert await sealer() == 1
+    await chained.tamper(
+        "delete from audit_event where id in (select audit_id from audit_seal where sequence = 4)",
+        "delete from audit_seal where sequence = 4",
+    )
+    assert (await other(), other.seen.cut, await one(), one.seen.cut) == (0, False, 0, True)
+
+
+async def test_what_was_rolled_back_was_not_cut(
+    chained: Chained, app_engine: AsyncEngine, verifier: Verify
+) -> None:
+    class Failing(TrailSealer):
+        async def _seal(self, *arguments: Any) -> bytes:
+            await super()._seal(*arguments)
+            raise SystemError
+
+    seen = Seen()
+    await chained.write(2)
+    await others_are_done(chained.superuser)
+    with pytest.raises(SystemError):
+        await Failing(app_engine, Keyring.of(MASTER), utc_now, seen=seen)()
+    assert await TrailSealer(app_engine, Keyring.of(MASTER), utc_now, seen=seen)() == 2
+    assert (await verifier().verify()).fault is None
+
+
+def test_who_comes_late_with_less_does_not_forget() -> None:
+    """As when one process seals twice at once, and hears of the first last."""
+    seen = Seen()
+    seen.reach(4, b"four")
+    seen.reach(3, b"three")
+    assert (seen.sequence, seen.mac, seen.cut) == (4, b"four", False)

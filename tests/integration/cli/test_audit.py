@@ -12,8 +12,10 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from tests.database import MakeCase
 from tests.integration.audit.chained import MASTER, Chained
 from tests.integration.cli.running import Run, commands
+from tests.vaults import ENVIRONMENT
 from wiser_fhir.audit.checkpoints import CheckpointFolder, SigningKeys, new_signing_key
 from wiser_fhir.clock import utc_now
 from wiser_fhir.db.embedded import Urls
@@ -128,6 +130,25 @@ async def test_decisions_that_cannot_be_looked_at_are_told_of(
     answer = await run("audit", "verify")
     assert (answer.exit_code, answer.stdout) == (1, "decisions could not be checked\n")
     assert await outcomes(chained, "audit.verify") == ["decisions-unchecked"]
+
+
+@pytest.mark.parametrize("mode", ["sandbox", "production"])
+async def test_only_a_sandbox_is_ever_emptied(
+    database: Urls,
+    tmp_path: Path,
+    run: Run,
+    chained: Chained,
+    pem: str,
+    make_case: MakeCase,
+    mode: str,
+) -> None:
+    case = await make_case()
+    assert (await run("sandbox", "reset")).exit_code == 0
+    await chained.seal()
+    keys = {"WISER_AUDIT_KEY": base64.b64encode(MASTER).decode(), **ENVIRONMENT}
+    answer = await commands(database, tmp_path, WISER_MODE=mode, **keys)("audit", "verify")
+    said = f"decision changed: case {case.id}: 0 decisions of 2" in answer.output.splitlines()
+    assert (answer.exit_code, said) == ((0, False) if mode == "sandbox" else (1, True))
 
 
 async def test_how_far_it_is_sealed_is_told(run: Run, chained: Chained) -> None:

@@ -17,7 +17,11 @@ from tests.property.priorauth.acts import ACTS
 from tests.property.priorauth.forbidden import ATTEMPTS, outcomes
 from tests.property.priorauth.lives import STARTS, World, a_world
 from tests.reviewing import insert_person
+from wiser_fhir.audit.decision_mac import decision_key
+from wiser_fhir.audit.decisions import all_changed
 from wiser_fhir.errors import WiserError
+
+KEYS = [decision_key(b"a key of thirty-two bytes, all ours")]
 
 # What may follow what, one act later; what stays is not listed.
 MAY_FOLLOW = {
@@ -244,7 +248,10 @@ async def lived(
 
 
 async def test_a_life_gives_every_forbidden_move_its_chance(
-    app_engine: AsyncEngine, superuser_engine: AsyncEngine, clean_database: None
+    app_engine: AsyncEngine,
+    superuser_engine: AsyncEngine,
+    owner_engine: AsyncEngine,
+    clean_database: None,
 ) -> None:
     names = [
         *("affirms nothing", "asks for two approaches", "affirms the first", "updates", "affirms"),
@@ -254,6 +261,7 @@ async def test_a_life_gives_every_forbidden_move_its_chance(
     refused = await lived(app_engine, superuser_engine, STARTS[0], ["asks for two approaches"])
     refused |= await lived(app_engine, superuser_engine, STARTS[1], names)
     assert refused == set(ATTEMPTS)
+    assert await all_changed(owner_engine, KEYS) == []
 
 
 @settings(
@@ -265,8 +273,10 @@ async def test_a_life_gives_every_forbidden_move_its_chance(
 async def test_no_life_reaches_what_is_forbidden(
     app_engine: AsyncEngine,
     superuser_engine: AsyncEngine,
+    owner_engine: AsyncEngine,
     clean_database: None,
     start: datetime,
     names: list[str],
 ) -> None:
     await lived(app_engine, superuser_engine, start, names)
+    assert await all_changed(owner_engine, KEYS) == []
