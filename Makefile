@@ -142,9 +142,13 @@ sbom: $(SCAN) ## Write what the server is made of, as CycloneDX (build/sbom.json
 	@build/scan/bin/cyclonedx-py requirements requirements/runtime.txt --no-validate -o build/sbom.json
 	@echo "build/sbom.json"
 
-.PHONY: fuzz
-fuzz: $(RUNTIME) $(DEV) ## Fuzz the readers of strangers' bytes, then the doors (SECONDS=60 each)
+.PHONY: fuzz fuzz-readers fuzz-doors
+fuzz: fuzz-readers fuzz-doors ## Fuzz the readers of strangers' bytes, and the doors (SECONDS=60 each)
+
+fuzz-readers: $(RUNTIME) $(DEV)
 	@$(BIN)/python -m fuzz all $(SECONDS)
+
+fuzz-doors: $(RUNTIME) $(DEV)
 	@$(BIN)/python -m fuzz.api $(SECONDS)
 
 .PHONY: bench
