@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from threading import Timer
 from typing import TextIO
 
@@ -76,7 +77,7 @@ def start(
     environment: Mapping[str, str],
     *arguments: str,
     program: Program = command,
-    errors: str | None = None,
+    errors: Path | None = None,
 ) -> Started:
     """Start a command. What it says on the standard error goes to `errors`, if that is a file."""
     reads, writes = multiprocessing.Pipe(duplex=False)
@@ -94,7 +95,7 @@ def start(
 def printed(environment: Mapping[str, str], *arguments: str) -> str:
     """What a command that must succeed prints."""
     with tempfile.NamedTemporaryFile("r") as errors:
-        running = start(environment, *arguments, errors=errors.name)
+        running = start(environment, *arguments, errors=Path(errors.name))
         late = Timer(WITHIN, running.process.kill)
         late.start()
         said = running.output.read()
@@ -107,7 +108,7 @@ def printed(environment: Mapping[str, str], *arguments: str) -> str:
 
 def _carry_out(
     writes: Connection,
-    errors: str | None,
+    errors: Path | None,
     environment: dict[str, str],
     program: Program,
     arguments: list[str],
@@ -115,7 +116,7 @@ def _carry_out(
     os.dup2(writes.fileno(), _STDOUT)
     writes.close()
     if errors is not None:
-        with open(errors, "wb") as file:  # noqa: PTH123 - a descriptor is all that is wanted
+        with errors.open("wb") as file:
             os.dup2(file.fileno(), _STDERR)
     os.environ.clear()
     os.environ.update(environment)

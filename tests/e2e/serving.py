@@ -37,9 +37,11 @@ def sandbox(urls: Urls, data_dir: Path) -> dict[str, str]:
 
 
 @contextmanager
-def serving(environment: Mapping[str, str], program: Program = command) -> Iterator[Running]:
-    """A server on a free port. Ended by SIGTERM, if it still lives."""
-    process = start(environment, "serve", "--port", "0", program=program)
+def serving(
+    environment: Mapping[str, str], program: Program = command, errors: Path | None = None
+) -> Iterator[Running]:
+    """A server on a free port, whose log goes to `errors`. Ended by SIGTERM, if it still lives."""
+    process = start(environment, "serve", "--port", "0", program=program, errors=errors)
     try:
         ready = process.line()
         assert ready.startswith("ready http"), ready

@@ -232,13 +232,13 @@ def test_what_became_of_a_card_is_kept_once(place: Place) -> None:
 
 
 def test_the_token_is_for_the_ehr_alone_and_kept_nowhere(
-    place: Place, empty_database: Urls, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    place: Place, empty_database: Urls, tmp_path: Path
 ) -> None:
     """On a server of its own, whose whole log this can read. Everybody is told the same token."""
     hosts = {"WISER_SANDBOX_HOSTS": place.ehr.url, "WISER_LOG_LEVEL": "debug"}
     environment = sandbox(empty_database, tmp_path) | hosts
-    capfd.readouterr()
-    with serving(environment) as server:
+    log_file = tmp_path / "log"
+    with serving(environment, errors=log_file) as server:
         caller = Caller.of(server, environment)
         jwt = caller.jwt("order-dispatch")
         servers = (place.ehr.base, place.stranger.base, *map(place.ehr.behaving, ("401", "half")))
@@ -248,7 +248,7 @@ def test_the_token_is_for_the_ehr_alone_and_kept_nowhere(
         assert caller.call(wrong, jwt).status_code == httpx.codes.BAD_REQUEST
         odd = order_dispatch(place.ehr.base, TOKEN) | {"access_token": TOKEN, "fhirServer": None}
         assert caller.call(odd, jwt).status_code == httpx.codes.BAD_REQUEST
-    log = capfd.readouterr().err
+    log = log_file.read_text()
     assert log.count("/cds-services/") == len(servers) + 2
     assert TOKEN not in log
     assert jwt not in log
