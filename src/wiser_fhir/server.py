@@ -6,6 +6,7 @@ version is pinned exactly; tests over real sockets hold the two together.
 """
 
 import asyncio
+import ctypes
 import gc
 import socket
 import ssl
@@ -26,14 +27,18 @@ from wiser_fhir.auth.certificates import thumbprint_of
 _GRACE_SECONDS = 10
 _KEEP_ALIVE_SECONDS = 30
 _BACKLOG = 1024
+_LOOK_SECONDS = 1.0
+# M_TRIM_THRESHOLD, M_MMAP_THRESHOLD and M_ARENA_MAX of glibc's malloc.h.
+_MALLOC_OPTIONS = ((-1, 128 * 1024), (-3, 256 * 1024), (-8, 2))
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What a peer may take. Seconds count from the start of what they bound.
 
-    The body's deadline runs also while the application pauses the reading, so it lies above the
-    slowest upload accepted.
+    A body has `body_start_seconds`, and a second more for each `body_rate` bytes that have come;
+    while the application pauses the reading that stands still. `body_seconds` ends it all the same,
+    so it lies above the slowest upload accepted.
     """
 
     connections: int = 512
@@ -41,6 +46,8 @@ class Limits:
     header_count: int = 100
     url_bytes: int = 8 * 1024
     header_seconds: float = 5.0
+    body_start_seconds: float = 5.0
+    body_rate: int = 64 * 1024
     body_seconds: float = 120.0
     answer_seconds: float = 30.0
     linger_seconds: float = 5.0
@@ -54,7 +61,8 @@ class SecureProtocol(HttpToolsProtocol):
     """One connection, bounded in bytes and in time.
 
     Phases: headers (from the first moment of a connection), body, answer, and keep-alive, which is
-    uvicorn's. At most one deadline runs; past it the connection is cut.
+    uvicorn's. At most one deadline runs; past it the connection is cut. Where all places are taken
+    a newcomer gets that of whoever has waited longest with no request under way.
     """
 
     limits = Limits()
@@ -68,12 +76,17 @@ class SecureProtocol(HttpToolsProtocol):
     _raw_bytes = 0
     _turns = 0
     _refusal = 400
+    _waiting_since = 0.0
+    _body_bytes = 0
+    _body_until = 0.0
+    _body_end = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A peer has connected; it has a few seconds for its first request."""
         super().connection_made(transport)
         self._tls = _tls_facts(transport)
-        if len(self.connections) > self.limits.connections:
+        self._waiting_since = self.loop.time()
+        if len(self.connections) > self.limits.connections and not self._take_a_place():
             self._refuse(503, b"retry-after: 2\r\n")
             return
         self._arm(self.limits.header_seconds)
@@ -126,9 +139,20 @@ class SecureProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """The head is read; the body may follow."""
+        if not self._names_its_host():
+            raise _Refused
         self._in_headers = False
-        self._arm(self.limits.body_seconds)
         super().on_headers_complete()
+        now = self.loop.time()
+        self._body_bytes = 0
+        self._body_until = now + self.limits.body_start_seconds
+        self._body_end = now + self.limits.body_seconds
+        self._look_at_body()
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of the body."""
+        self._body_bytes += len(body)
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         """The request is read."""
@@ -143,6 +167,7 @@ class SecureProtocol(HttpToolsProtocol):
         Closing at once would reset the connection and lose the answer on its way.
         """
         super().on_response_complete()
+        self._waiting_since = self.loop.time()
         if not self._whole and not self.transport.is_closing():
             self._arm(self.limits.linger_seconds)
 
@@ -152,9 +177,16 @@ class SecureProtocol(HttpToolsProtocol):
         self._arm(self.limits.answer_seconds)
 
     def resume_writing(self) -> None:
-        """The peer reads again."""
+        """The peer reads again. What it has not sent to the end is due as before."""
         super().resume_writing()
-        self._disarm()
+        if self._whole:
+            self._disarm()
+        elif self._in_headers:
+            self._arm(self.limits.header_seconds)
+        elif self.cycle.response_complete:
+            self._arm(self.limits.linger_seconds)
+        else:
+            self._look_at_body()
 
     def timeout_keep_alive_handler(self) -> None:
         """No further request came. A peer that has not read the last answer never will."""
@@ -166,6 +198,43 @@ class SecureProtocol(HttpToolsProtocol):
         """Answer what could not be parsed, or was refused while parsing."""
         self._refuse(self._refusal)
 
+    def _names_its_host(self) -> bool:
+        """Whether there is one Host; HTTP/1.0 may do without. Source: RFC 9112, 3.2."""
+        hosts = [name for name, _ in self.headers].count(b"host")
+        return hosts == 1 or (hosts == 0 and self.parser.get_http_version() == "1.0")
+
+    def _take_a_place(self) -> bool:
+        """Cut whoever has waited longest; False if everybody has a request under way."""
+        others = (each for each in self.connections if isinstance(each, SecureProtocol))
+        waiting = [each for each in others if each is not self and each._waits()]
+        if not waiting:
+            return False
+        min(waiting, key=lambda each: each._waiting_since).transport.abort()
+        return True
+
+    def _waits(self) -> bool:
+        """Whether no request is read or answered, and the last answer is out."""
+        answered = self.cycle is None or self.cycle.response_complete
+        if not self._in_headers or not answered or self.transport.is_closing():
+            return False
+        return not self.transport.get_write_buffer_size()
+
+    def _look_at_body(self) -> None:
+        """Cut a peer whose body is not coming; else look again.
+
+        It is not to blame while the application does not read, or has not asked for the body yet.
+        """
+        now = self.loop.time()
+        self._body_until += self._body_bytes / self.limits.body_rate
+        self._body_bytes = 0
+        if self.flow.read_paused or self.cycle.waiting_for_100_continue:
+            self._body_until = max(self._body_until, now + self.limits.body_start_seconds)
+        left = min(self._body_until, self._body_end) - now
+        if left <= 0:
+            self.transport.abort()
+        else:
+            self._arm(min(left, _LOOK_SECONDS), self._look_at_body)
+
     def _refuse(self, status: int, header: bytes = b"") -> None:
         """A short answer without the application. Amid another answer: none, just the cut."""
         if self.cycle is not None and not self.cycle.response_complete:
@@ -175,10 +244,10 @@ class SecureProtocol(HttpToolsProtocol):
         self.transport.write(head)
         self.transport.close()
 
-    def _arm(self, seconds: float) -> None:
+    def _arm(self, seconds: float, due: Callable[[], None] | None = None) -> None:
         self._disarm()
         if not self.transport.is_closing():
-            self._timer = self.loop.call_later(seconds, self.transport.abort)
+            self._timer = self.loop.call_later(seconds, due or self.transport.abort)
 
     def _disarm(self) -> None:
         if self._timer is not None:
@@ -298,6 +367,16 @@ def build(
     return _Server(config, listeners, limits, ready)
 
 
+def _give_memory_back() -> None:
+    """Have what a large body took go back to the system. glibc keeps more with each, for the next
+    to be quicker; other libraries have no such option.
+    """
+    process = ctypes.CDLL(None)
+    if hasattr(process, "mallopt"):
+        for option, value in _MALLOC_OPTIONS:
+            process.mallopt(option, value)
+
+
 def run(
     app: FastAPI, listeners: Sequence[Listener], ready: Callable[[], None], limits: Limits
 ) -> None:
@@ -306,6 +385,7 @@ def run(
     The application's own start is awaited first and its errors are raised here.
     """
     server = build(app, listeners, ready, limits)
+    _give_memory_back()
     gc.disable()  # until it answers: next to nothing of what a start makes is garbage
 
     async def serve() -> None:

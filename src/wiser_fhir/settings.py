@@ -305,7 +305,8 @@ class Settings(BaseSettings):
         512,
         ge=8,
         le=65_536,
-        description="Open connections per process; beyond it the answer is 503.",
+        description="Open connections per process; beyond it one that waits for a request is cut,"
+        " or the answer is 503.",
     )
     caller_requests: int = Field(
         128,

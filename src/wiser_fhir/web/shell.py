@@ -57,8 +57,8 @@ class Shell:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        if "//" in scope["path"]:
-            scope = {**scope, "path": _SLASHES.sub("/", scope["path"])}
+        method = scope["method"]
+        scope = _as_routed(scope)
         started = perf_counter()
         request_id = _request_id(scope)
         state = scope.setdefault("state", {})
@@ -75,6 +75,8 @@ class Shell:
                     *message["headers"],
                     *(each for each in headers if each[0] not in sent),
                 ]
+            elif method == "HEAD":
+                message = {**message, "body": b""}
             await send(message)
 
         try:
@@ -94,7 +96,7 @@ class Shell:
             leave = state.pop("leave", None)
             if leave is not None:
                 leave()
-            self._note(scope, request_id, status, perf_counter() - started)
+            self._note(scope, method, request_id, status, perf_counter() - started)
 
     async def _record_failure(self, scope: Scope, request_id: UUID) -> None:
         """Audit that a known caller got no answer. Nothing was disclosed: if the row cannot be
@@ -119,21 +121,35 @@ class Shell:
             facts = {"request": str(request_id), **described(error)}
             log.error("failure not recorded", extra=facts)
 
-    def _note(self, scope: Scope, request_id: UUID, status: int, seconds: float) -> None:
+    def _note(
+        self, scope: Scope, method: str, request_id: UUID, status: int, seconds: float
+    ) -> None:
         route = self._routes.template(scope)
-        self._metrics.observe(scope["method"], route, status, seconds)
+        self._metrics.observe(method, route, status, seconds)
         caller: Any = scope["state"].get("principal")
         person: Any = scope["state"].get("person")
         self._access.info(
             "request",
             request=str(request_id),
-            method=scope["method"],
+            method=method,
             route=route,
             status=status,
             ms=round(seconds * 1000, 2),
             **({"client": str(caller.client_id)} if caller else {}),
             **({"person": str(person.person_id)} if person else {}),
         )
+
+
+def _as_routed(scope: Scope) -> Scope:
+    """What routes are asked: a HEAD is a GET whose body stays here, many slashes are one.
+
+    Source: RFC 9110, 9.3.2.
+    """
+    if scope["method"] == "HEAD":
+        scope = {**scope, "method": "GET"}
+    if "//" in scope["path"]:
+        scope = {**scope, "path": _SLASHES.sub("/", scope["path"])}
+    return scope
 
 
 def _request_id(scope: Scope) -> UUID:

@@ -1,124 +1,37 @@
 """The protocol over real sockets, with deadlines short enough for a test."""
 
-import socket
-import ssl
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import replace
-from typing import Any
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 
 import pytest
 import uvicorn
-from fastapi import FastAPI, Request
-from starlette.responses import PlainTextResponse, Response
+from fastapi import FastAPI
 
+from tests.e2e.server.peer import (
+    LARGE_ANSWER,
+    SHORT,
+    answer,
+    application,
+    connected,
+    dribble,
+    is_served,
+    one_answer,
+    pushed,
+    running,
+    wrapped,
+)
 from tests.listening import PATIENCE, Address, listening
 from tests.pki import client_tls, pki, server_certificate, stored
-from wiser_fhir.server import Limits
+from wiser_fhir.web.application import Look
+from wiser_fhir.web.application import application as shelled
 from wiser_fhir.web.tls import TlsFiles
-
-SHORT = Limits(
-    connections=20,
-    header_seconds=0.6,
-    body_seconds=1.0,
-    answer_seconds=0.6,
-    linger_seconds=0.6,
-)
-LARGE_ANSWER = 64 * 1024 * 1024
-
-
-def application() -> FastAPI:
-    app = FastAPI()
-
-    @app.get("/ok")
-    async def ok(request: Request) -> dict[str, Any]:
-        tls = request.scope.get("extensions", {}).get("tls")
-        return {"tls": tls and {k: bool(v) for k, v in tls.items()}}
-
-    @app.post("/length")
-    async def length(request: Request) -> int:
-        return len(await request.body())
-
-    @app.post("/early")
-    async def early() -> Response:
-        return PlainTextResponse("no", 413)
-
-    @app.get("/much")
-    async def much() -> Response:
-        return Response(bytes(LARGE_ANSWER))
-
-    return app
-
-
-@contextmanager
-def running(limits: Limits = SHORT, tls: TlsFiles | None = None) -> Iterator[Address]:
-    """A server of one listener."""
-    with listening(application(), tls, limits=limits) as [address]:
-        yield address
 
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[Address]:
     with running() as found:
         yield found
-
-
-@contextmanager
-def connected(address: Address) -> Iterator[socket.socket]:
-    with socket.create_connection(address, timeout=PATIENCE) as peer:
-        yield peer
-
-
-def answer(peer: socket.socket) -> bytes:
-    """Everything until the server closes, b"" also when it resets."""
-    received = b""
-    try:
-        while chunk := peer.recv(65_536):
-            received += chunk
-    except ConnectionError:
-        pass
-    return received
-
-
-def one_answer(peer: socket.socket) -> bytes:
-    """One answer on a connection that stays, by its content-length."""
-    received = b""
-    while b"\r\n\r\n" not in received:
-        received += peer.recv(65_536)
-    head, _, body = received.partition(b"\r\n\r\n")
-    length = int(head.partition(b"content-length: ")[2].split(b"\r\n")[0])
-    while len(body) < length:
-        body += peer.recv(65_536)
-    return head + b"\r\n\r\n" + body
-
-
-def pushed(peer: socket.socket, data: bytes, chunk: int = 65_536) -> int:
-    """How much of `data` could be sent before the server had enough."""
-    for start in range(0, len(data), chunk):
-        try:
-            peer.sendall(data[start : start + chunk])
-        except (ConnectionError, TimeoutError):
-            return start
-    return len(data)
-
-
-def dribble(peer: socket.socket, piece: bytes) -> None:
-    """Send a little again and again, until the server cuts the connection."""
-    deadline = time.monotonic() + PATIENCE
-    try:
-        while time.monotonic() < deadline:
-            peer.sendall(piece)
-            time.sleep(0.05)
-    except ConnectionError:
-        return
-    pytest.fail("the server goes on listening")
-
-
-def is_served(address: Address) -> bool:
-    with connected(address) as peer:
-        peer.sendall(b"GET /ok HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
-        return answer(peer).startswith(b"HTTP/1.1 200")
 
 
 def test_a_request_is_answered_and_nobody_names_the_server(address: Address) -> None:
@@ -149,7 +62,7 @@ def test_a_header_a_little_too_long_gets_431(address: Address) -> None:
 
 
 def test_a_hundred_thousand_headers_are_refused_quickly(address: Address) -> None:
-    head = b"GET /ok HTTP/1.1\r\n" + b"a: b\r\n" * 100_000 + b"\r\n"
+    head = b"GET /ok HTTP/1.1\r\nhost: x\r\n" + b"a: b\r\n" * 100_000 + b"\r\n"
     started = time.monotonic()
     with connected(address) as peer:
         pushed(peer, head)
@@ -161,9 +74,9 @@ def test_a_hundred_thousand_headers_are_refused_quickly(address: Address) -> Non
 
 def test_a_hundred_headers_pass_and_one_more_does_not(address: Address) -> None:
     for count, status in ((100, b"200"), (101, b"431")):
-        names = b"".join(b"x-%d: y\r\n" % n for n in range(count - 1))
+        names = b"".join(b"x-%d: y\r\n" % n for n in range(count - 2))
         with connected(address) as peer:
-            peer.sendall(b"GET /ok HTTP/1.1\r\nconnection: close\r\n" + names + b"\r\n")
+            peer.sendall(b"GET /ok HTTP/1.1\r\nhost: x\r\nconnection: close\r\n" + names + b"\r\n")
             assert answer(peer).startswith(b"HTTP/1.1 " + status)
 
 
@@ -271,7 +184,8 @@ def test_a_hundred_requests_in_one_piece_are_all_answered(address: Address) -> N
 
 
 def test_several_requests_on_one_connection_are_counted_apart(address: Address) -> None:
-    one = b"GET /ok HTTP/1.1\r\n" + b"".join(b"x-%d: y\r\n" % n for n in range(90)) + b"\r\n"
+    names = b"".join(b"x-%d: y\r\n" % n for n in range(90))
+    one = b"GET /ok HTTP/1.1\r\nhost: x\r\n" + names + b"\r\n"
     with connected(address) as peer:
         for _ in range(5):
             peer.sendall(one)
@@ -282,30 +196,6 @@ def test_several_requests_on_one_connection_are_counted_apart(address: Address) 
             received += peer.recv(65_536)
 
 
-def test_one_connection_too_many_gets_503() -> None:
-    with running(Limits(connections=3)) as address:
-        held = [socket.create_connection(address) for _ in range(3)]
-        try:
-            assert is_eventually(lambda: not is_served(address))
-            with connected(address) as peer:
-                received = answer(peer)
-            assert received.startswith(b"HTTP/1.1 503")
-            assert b"retry-after" in received
-        finally:
-            for each in held:
-                each.close()
-        assert is_eventually(lambda: is_served(address))
-
-
-def is_eventually(true: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + PATIENCE
-    while not true():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True
-
-
 @pytest.mark.parametrize(
     "garbage",
     [
@@ -313,9 +203,10 @@ def is_eventually(true: Callable[[], bool]) -> bool:
         b"NOT HTTP AT ALL\r\n\r\n",
         b"GET /ok HTTP/9.9\r\n\r\n",
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-        b"POST /length HTTP/1.1\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\nhello",
-        b"POST /length HTTP/1.1\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n",
-        b"GET /ok HTTP/1.1\r\nbad header\r\n\r\n",
+        b"POST /length HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\nhello",
+        b"POST /length HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n"
+        b"transfer-encoding: chunked\r\n\r\n0\r\n",
+        b"GET /ok HTTP/1.1\r\nhost: x\r\nbad header\r\n\r\n",
         b"\x00" * 1000,
     ],
 )
@@ -325,6 +216,19 @@ def test_garbage_gets_a_short_400(address: Address, garbage: bytes) -> None:
         received = answer(peer)
     assert received == b"" or received.startswith(b"HTTP/1.1 400")
     assert is_served(address)
+
+
+@pytest.mark.parametrize(
+    ("version", "hosts", "status"),
+    [(b"1.1", 0, 400), (b"1.1", 2, 400), (b"1.0", 2, 400), (b"1.1", 1, 200), (b"1.0", 0, 200)],
+)
+def test_a_request_names_one_host(
+    address: Address, version: bytes, hosts: int, status: int
+) -> None:
+    with connected(address) as peer:
+        head = b"GET /ok HTTP/%s\r\nconnection: close\r\n%s\r\n"
+        peer.sendall(head % (version, b"Host: x\r\n" * hosts))
+        assert answer(peer).startswith(b"HTTP/1.1 %d" % status)
 
 
 @pytest.fixture(scope="module")
@@ -344,10 +248,12 @@ def test_facts_of_tls_reach_the_application(files: TlsFiles) -> None:
         assert b'"tls_version":true' in answer(peer)
 
 
-def test_who_begins_no_handshake_is_cut(files: TlsFiles) -> None:
+@pytest.mark.parametrize("said", [b"", b"\x16\x03\x01\x02\x00\x01"])
+def test_who_ends_no_handshake_is_cut(files: TlsFiles, said: bytes) -> None:
     for tls in (files, files.without_clients()):
         with running(tls=tls) as address, connected(address) as peer:
             started = time.monotonic()
+            peer.sendall(said)
             assert answer(peer) == b""
             assert time.monotonic() - started < PATIENCE / 2
 
@@ -365,25 +271,20 @@ def test_every_listener_keeps_the_limits(files: TlsFiles) -> None:
                 assert answer(peer) == b""
 
 
-def test_listeners_share_the_limit_of_connections(files: TlsFiles) -> None:
-    limits = replace(SHORT, connections=2)
-    both = (files, files.without_clients())
-    with listening(application(), *both, limits=limits) as addresses, ExitStack() as held:
-        for address in addresses:
-            peer = held.enter_context(wrapped(address))
-            peer.sendall(b"GET /ok HTTP/1.1\r\nhost: x\r\n\r\n")
-            assert one_answer(peer).startswith(b"HTTP/1.1 200")
-        for address in addresses:
-            assert answer(held.enter_context(wrapped(address))).startswith(b"HTTP/1.1 503")
+def test_a_head_gets_no_body_and_the_connection_goes_on() -> None:
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        yield
 
-
-@contextmanager
-def wrapped(address: Address) -> Iterator[ssl.SSLSocket]:
-    with (
-        connected(address) as plain,
-        client_tls().wrap_socket(plain, server_hostname="127.0.0.1") as peer,
-    ):
-        yield peer
+    app = shelled(lifespan, [], Look(protected=()))
+    with listening(app, None) as [address], connected(address) as peer:
+        for method in (b"HEAD", b"GET"):
+            peer.sendall(method + b" /metrics HTTP/1.1\r\nhost: x\r\n\r\n")
+            received = peer.recv(65_536) if method == b"HEAD" else one_answer(peer)
+            head, _, body = received.partition(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 200")
+            assert int(head.partition(b"content-length: ")[2].split(b"\r\n")[0]) > 0
+            assert bool(body) == (method == b"GET")
 
 
 def test_the_uvicorn_this_leans_on_is_the_one_it_was_written_for() -> None:

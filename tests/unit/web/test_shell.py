@@ -261,6 +261,32 @@ async def test_while_nobody_can_be_known_every_path_is_worth_asking_again(
     assert trail.rows == []
 
 
+@pytest.mark.parametrize(
+    "path", ["/fhir/number?n=7", "/metrics", "/fhir/fail/404", "/fhir/fail/500-key", "/fhir/echo"]
+)
+async def test_a_head_is_a_get_without_the_body(http: AsyncClient, path: str) -> None:
+    got, headed = await http.get(path), await http.head(path)
+    assert (headed.status_code, headed.content) == (got.status_code, b"")
+    assert headed.headers["cache-control"] == "no-store"
+    assert headed.headers.get("content-type") == got.headers.get("content-type")
+
+
+async def test_a_head_needs_what_a_get_needs(http: AsyncClient, trail: Trail) -> None:
+    bad = {"Authorization": "Bearer bad"}
+    assert (await http.head("/fhir/fail/404", headers=bad)).status_code == 401
+    assert (await http.head("/fhir/fail/404")).status_code == 404
+    assert [(row.outcome, row.client_id) for row in trail.rows] == [
+        ("login", None),
+        ("not-found", CALLER.client_id),
+    ]
+
+
+async def test_figures_tell_a_head_from_a_get(http: AsyncClient) -> None:
+    await http.head("/fhir/number?n=7")
+    text = (await http.get("/metrics")).text
+    assert 'wiser_requests_total{method="HEAD",route="/fhir/number",status="200"} 1.0' in text
+
+
 async def test_a_trailing_slash_is_another_path_and_no_redirect(http: AsyncClient) -> None:
     assert (await http.get("/fhir/number/?n=1")).status_code == 404
 
