@@ -29,6 +29,7 @@ def seeds(name: str) -> Iterator[bytes]:
             yield orjson.dumps(ehr.public_keys(key))
     if name == "url":
         yield b"https://ehr.example/fhir/Patient/1"
+        yield b"httPs://EHR.example/fhir/Patient/1"
         yield b"https://user@ehr.example:8443/fhir/../x?y=z#f"
     if name == "scope":
         yield b"system/Claim.cu system/ClaimResponse.rs"

@@ -20,6 +20,7 @@ from wiser_fhir.web.body import parse_json
 Target = Callable[[bytes], None]
 
 _validators: list[GuideValidator] = []
+_EHR = "https://ehr.example"
 
 
 def json_body(data: bytes) -> None:
@@ -70,8 +71,10 @@ def url(data: bytes) -> None:
     text = data.decode("latin-1")
     read = read_url(text)
     read_origin(text)
-    within = read is not None and is_within(text, "https://ehr.example/fhir")
-    if within and not text.startswith("https://ehr.example/fhir"):
+    within = read is not None and is_within(text, f"{_EHR}/fhir")
+    # Scheme and host may be written in capitals, a path may not. Source: RFC 3986, 6.2.2.1.
+    plain = text[: len(_EHR)].lower() + text[len(_EHR) :]
+    if within and not plain.startswith(f"{_EHR}/fhir"):
         raise AssertionError("within a base that it does not begin with")
 
 
