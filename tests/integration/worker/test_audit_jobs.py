@@ -15,7 +15,7 @@ from tests.vaults import INDEX, VAULT
 from wiser_fhir import work
 from wiser_fhir.audit.checkpoints import new_signing_key
 from wiser_fhir.audit.recorder import Recorder
-from wiser_fhir.audit.sealing import TrailSealer
+from wiser_fhir.audit.sealing import BATCH, TrailSealer
 from wiser_fhir.clock import utc_now
 from wiser_fhir.db.embedded import Urls
 from wiser_fhir.deployment.checks import check_worker
@@ -88,32 +88,20 @@ async def test_the_trail_is_looked_at_once_a_day_and_a_fault_is_an_error_in_the_
     assert errors == ["audit trail is not as it was written"]
 
 
+@pytest.mark.parametrize(("rows", "batch"), [(1, BATCH), (3, 1)])
 async def test_what_a_killed_worker_left_is_vouched_for_before_it_is_looked_at(
     settings: Settings,
     database: Urls,
     app_engine: AsyncEngine,
     superuser_engine: AsyncEngine,
     clean_database: None,
-) -> None:
-    reached = Database(database.app, database.owner, VAULT, INDEX)
-    await Recorder(app_engine, bytes(32)).record(row())
-    later = utc_now() + timedelta(hours=3)
-    async with work_of(settings, reached, lambda: later) as jobs:
-        await named(jobs, "verify-audit").work()
-        assert await found(superuser_engine) == [("sound", None)]
-
-
-async def test_so_it_is_where_it_left_much_of_it(
-    settings: Settings,
-    database: Urls,
-    app_engine: AsyncEngine,
-    superuser_engine: AsyncEngine,
-    clean_database: None,
     monkeypatch: pytest.MonkeyPatch,
+    rows: int,
+    batch: int,
 ) -> None:
-    monkeypatch.setattr(work, "TrailSealer", partial(TrailSealer, batch=1))
+    monkeypatch.setattr(work, "TrailSealer", partial(TrailSealer, batch=batch))
     reached = Database(database.app, database.owner, VAULT, INDEX)
-    for _ in range(3):
+    for _ in range(rows):
         await Recorder(app_engine, bytes(32)).record(row())
     later = utc_now() + timedelta(hours=3)
     async with work_of(settings, reached, lambda: later) as jobs:
